@@ -408,6 +408,17 @@ def test_example(store, tmp_path):
             assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
+def test_command_line_counts_more(store, tmp_path):
+    """Also with a 0; what takes no argument is that of both."""
+    config = tmp_path / "agent.toml"
+    config.write_text("metrics-lines = 5\nquiet = true\n")
+    with Agent(store, "--config", config) as agent:
+        assert agent.wait() == 2 and "--metrics-lines need --listen" in agent.text(), agent.text()
+    with Agent(store, "--config", config, "--metrics-lines", "0") as agent:
+        harness.until(lambda: agent.waits() and store.exists() and files(store), "records")
+        assert agent.stop(signal.SIGTERM) == 0 and not agent.lines(), agent.text()
+
+
 def by_default(files):
     """What an agent says that finds these files in its folder below /etc, and its status."""
     script = "mount --make-rprivate / && mount -t tmpfs tmpfs /etc && mkdir /etc/pymem-bpf && cd /etc/pymem-bpf"

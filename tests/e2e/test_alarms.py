@@ -12,9 +12,9 @@ import pytest
 import test_agent_metrics
 from harness import MIB, TOOL
 from test_agent import Agent, files, size_of, store, stepping  # noqa: F401 (a fixture)
-from test_by import LIMIT, memory  # noqa: F401 (a fixture)
+from test_by import DELEGATED, LIMIT, memory  # noqa: F401 (a fixture)
 from test_metrics import only
-from test_top_levels import ID
+from test_top_levels import ID, cgroups
 
 pytestmark = pytest.mark.host
 
@@ -167,6 +167,20 @@ def test_limit(store, tmp_path, memory):  # noqa: F811
             assert " of its limit of %.1f MiB (2" % (LIMIT / MIB) in line, line
             process = report_of(line)
             assert process["pid"] == leak.pid and process["lines"][0]["line"] == REMEMBER
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_odd_names(store, tmp_path):  # noqa: F811
+    """A name is cut between two characters, so that the line is UTF-8; and not behind whose the group is."""
+    where = DELEGATED[-1] + "/lxc.payload." + 200 * "\udcff"
+    with cgroups(*DELEGATED, where) as put, Target(tmp_path, 99 * "x" + "ä.py", LEAK) as leak:
+        put(leak, where)
+        with Agent(store, "--alarm", "rss>64MiB") as agent:
+            told(agent, "PID %d" % leak.pid)
+            line, = [line for line in agent.stderr.splitlines() if b" alarm " in line and b"PID %d," % leak.pid in line]
+            said = line.decode()
+            assert "rss>64MiB: %s, PID %d, in lxc:\\xff\\xff" % (99 * "x", leak.pid) in said, said
+            assert "\\xff of user 7: RSS " in said, said
             assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 

@@ -140,6 +140,26 @@ def test_forged(system, tmp_path):
         assert 'pymem_processes{container="docker:%s of user 7",pod="",id=""} 1\n' % ID[:12] in text
 
 
+@pytest.mark.attack("a name without its owner", "long names, blanks, and bytes that are shown as four")
+@pytest.mark.parametrize("group", [DOCKER, "api.service" + 40 * " " + ".service", "lxc.payload." + 200 * "\udcff"],
+                         ids=["container", "blanks", "bytes"])
+def test_owner_is_kept(group, system, tmp_path):
+    """Whose a group is, is in every row: of narrow tables, and of metrics."""
+    where = DELEGATED[-1] + "/" + group
+    with cgroups(*DELEGATED, where) as put, Steps(system, tmp_path, name="shop.py") as forger:
+        put(forger, where)
+        for by in ("unit", "container") if group != DOCKER else ("container",):
+            if by == "container" and group.endswith("service"):
+                continue
+            for words, wanted in ((["--width", "60"], " of user 7  "), (["--width", "100"], " of user 7  "),
+                                  (["--format", "openmetrics"], ' of user 7"')):
+                done = subprocess.run([TOOL, "-p", str(forger.pid), "-d", "1", "-q", "--by", by, *words],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+                text = done.stdout.decode()
+                assert done.returncode == 0, done.stderr
+                assert wanted in text and "  .service" not in text, text
+
+
 @pytest.mark.parametrize("by, names", [
     ("unit", {DOCKER, MACHINE, PLAIN}), ("program", {"shop.py", "batch.py", "cron.py"}), ("user", {str(os.getuid())})])
 def test_others(targets, by, names):

@@ -16,7 +16,7 @@
 #include "cli/agent_config.h"
 
 struct asked {
-	bool quiet, more;
+	bool quiet, more, lines_given;
 	const char *store, *listen;
 	const char **alarms;
 	size_t alarm_count;
@@ -69,6 +69,7 @@ static const struct option_row rows[] = {
 	 .argument = "N",
 	 .type = OPTION_UNSIGNED,
 	 AT(lines),
+	 .given_offset = offsetof(struct asked, lines_given),
 	 .most = 100,
 	 .help = "lines"},
 	{.name = "rotate",
@@ -167,6 +168,23 @@ static void test_values(void **state)
 	assert_true(p.asked.rotate == 1500 && p.asked.bytes == 10 << 20 && p.asked.mode == 0640);
 	parsed_fini(&p);
 	assert_null(p.asked.alarms);
+}
+
+/* A 0 that was asked for is told from none. */
+static void test_given(void **state)
+{
+	struct parsed p;
+
+	(void)state;
+	read_text(&p, "quiet = true\n");
+	assert_true(!p.err && !p.asked.lines && !p.asked.lines_given);
+	parsed_fini(&p);
+	read_text(&p, "lines = 0\n");
+	assert_true(!p.err && !p.asked.lines && p.asked.lines_given);
+	parsed_fini(&p);
+	read_text(&p, "lines = 1000\n");
+	assert_true(p.err && !p.asked.lines_given);
+	parsed_fini(&p);
 }
 
 static void test_other_values(void **state)
@@ -321,9 +339,9 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values), cmocka_unit_test(test_other_values),
-		cmocka_unit_test(test_wrong),  cmocka_unit_test(test_complain),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_values),	     cmocka_unit_test(test_given),
+		cmocka_unit_test(test_other_values), cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_complain),     cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

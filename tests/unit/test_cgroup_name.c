@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "model/cgroup_name.h"
 #include "os/cgroup_parse.h"
 
@@ -65,6 +66,8 @@ static const struct {
 	{"memory:/user.slice/user-7.slice/user@7.service/docker/" A,
 	 "docker:5d6aaa6d0e4b of user 7", "docker:5d6aaa6d0e4b of user 7", "7", true},
 	{"/batch.slice", "batch.slice", "", "", false},
+	/* what docs/SECURITY.md does not promise: the path does not say that root gave it away */
+	{"/alice/docker-" A ".scope", "docker:5d6aaa6d0e4b", "docker:5d6aaa6d0e4b", "", false},
 	{"/", "", "", "", false},
 };
 
@@ -108,11 +111,61 @@ static void test_long(void **state)
 	assert_true(strlen(name) < sizeof(name) - 1);
 }
 
+static void expect_end(const char *path, const char *end)
+{
+	char name[CGROUP_PLACE_MAX];
+
+	for (size_t size = 1; size <= sizeof(name); size++) {
+		cgroup_name(path, name, size);
+		assert_true(strlen(name) < size);
+		if (size <= strlen(end))
+			continue;
+		same(path, "the end", name + strlen(name) - strlen(end), end);
+		same(path, "its end", cgroup_name_end(name), end);
+	}
+}
+
+/* Nor does one of bytes that are shown as four, or one that pushes the end away by blanks. */
+static void test_shown(void **state)
+{
+	char path[1024] = "/user.slice/user-7.slice/user@7.service/lxc.payload.", *at;
+	char name[CGROUP_PLACE_MAX], again[CGROUP_PLACE_MAX];
+
+	(void)state;
+	at = path + strlen(path);
+	memset(at, 0xff, 243);
+	expect_end(path, " of user 7");
+	cgroup_name(path, name, sizeof(name));
+	assert_memory_equal(name, "lxc:\\xff\\xff", 12);
+	text_escape(again, sizeof(again), name);
+	assert_string_equal(again, name);
+	memset(at, ' ', 243);
+	expect_end(path, " of user 7");
+	strcpy(at, "a of user 0");
+	expect_end(path, " of user 7");
+	memset(path, 0, sizeof(path));
+	strcpy(path, "/user.slice/user-7.slice/user@7.service/api.service");
+	memset(path + strlen(path), ' ', 40);
+	strcat(path, ".service");
+	expect_end(path, " of user 7");
+	cgroup_name(path, name, sizeof(name));
+	assert_string_equal(name, "api.service\\x20.service of user 7");
+	memset(path, 0, sizeof(path));
+	strcpy(path, "/lxc.payload.");
+	memset(path + strlen(path), 0xff, 243);
+	strcat(path, "/docker/" A);
+	cgroup_name(path, name, sizeof(name));
+	assert_memory_equal(name, "docker:5d6aaa6d0e4b in lxc:\\xff", 31);
+	assert_memory_equal(cgroup_name_end(name), " in lxc:", 8);
+	assert_string_equal(cgroup_name_end("docker:5d6aaa6d0e4b"), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

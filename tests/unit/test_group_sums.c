@@ -301,6 +301,30 @@ static void test_forged(void **state)
 	end(model, &sums);
 }
 
+/* However long his name is when it is escaped. */
+static void test_long_names(void **state)
+{
+	struct model *model = begin();
+	struct group_sums sums;
+	char path[512] = USERS "lxc.payload.";
+
+	(void)state;
+	memset(path + strlen(path), 0xff, 200);
+	grow(model, add(model, 1, "a.py", path, 100), "a.py", 1, 3);
+	for (enum model_by by = MODEL_BY_PROCESS; by <= MODEL_BY_CONTAINER; by++) {
+		make_by(model, by, 10, 10, &sums);
+		const char *name =
+			by == MODEL_BY_CONTAINER ? sums.list[0].name : sums.list[0].where;
+
+		assert_int_equal(sums.count, 1);
+		assert_memory_equal(name, "lxc:\\xff\\xff", 12);
+		assert_string_equal(name + strlen(name) - 10, " of user 7");
+		group_sums_free(&sums);
+	}
+	make_by(model, MODEL_BY_CONTAINER, 10, 10, &sums);
+	end(model, &sums);
+}
+
 /* Sessions of one user are one place; two users are two, and services are their users'. */
 static void test_places(void **state)
 {
@@ -459,7 +483,8 @@ int main(void)
 		cmocka_unit_test(test_containers),  cmocka_unit_test(test_units),
 		cmocka_unit_test(test_users),	    cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_cgroups),	    cmocka_unit_test(test_servers),
-		cmocka_unit_test(test_forged),	    cmocka_unit_test(test_places),
+		cmocka_unit_test(test_long_names),  cmocka_unit_test(test_forged),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

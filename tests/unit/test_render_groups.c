@@ -220,6 +220,47 @@ static void test_narrow(void **state)
 	model_free(model);
 }
 
+#define USER "/user.slice/user-1000.slice/user@1000.service"
+
+/* Whose a container or a unit is, is said at any width, and no blanks push it away. */
+static void test_owners(void **state)
+{
+	static const char *const forged[] = {
+		USER WEB,
+		USER "/api.service                                        .service",
+		USER "/lxc.payload.\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+		USER WEB "/api.service",
+	};
+	struct model *model = host();
+	char *text, *line, *rest;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		add(model, 10 + i, "forger.py", forged[i], 20 - i, 3);
+	assert_int_equal(model_compute(model), 0);
+	for (unsigned width = 60; width < 260; width++) {
+		for (enum model_by by = MODEL_BY_CONTAINER; by <= MODEL_BY_UNIT; by++) {
+			size_t owned = 0;
+
+			text = said(model, "table",
+				    (struct render_options){.by = by, .width = width});
+			assert_null(strstr(text, "api.service  .service"));
+			rest = strstr(text, "TOP LINE") ?: strstr(text, "     MiB      /min");
+			for (; (line = strsep(&rest, "\n"));)
+				owned += strstr(line, " of user 1000 ") ? 1 : 0;
+			/* The second one is no container, and the last one is in the first. */
+			if (owned != (by == MODEL_BY_CONTAINER ? 2 : 4))
+				fail_msg("%u columns, by %s: %zu", width, render_by_names[by],
+					 owned);
+			free(text);
+		}
+	}
+	text = said(model, "table", (struct render_options){.by = MODEL_BY_CONTAINER, .width = 60});
+	assert_non_null(strstr(text, "  docker… of user 1000  "));
+	free(text);
+	model_free(model);
+}
+
 static int64_t sum_of(json_t *row, const char *key)
 {
 	json_t *object = json_object_get(row, key), *value;
@@ -324,8 +365,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_containers), cmocka_unit_test(test_others),
 		cmocka_unit_test(test_pss),	   cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_narrow),	   cmocka_unit_test(test_json),
-		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_owners),	   cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_json),	   cmocka_unit_test(test_metrics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

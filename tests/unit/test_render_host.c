@@ -196,6 +196,22 @@ static void test_narrow(void **state)
 }
 
 /* A live screen begins with the first line alone, and is no higher for that. */
+/* Whose a place is, is not cut. */
+static void test_owner(void **state)
+{
+	struct model *model = host();
+	char *text;
+
+	(void)state;
+	add(model, 8, "forger.py", "/user.slice/user-1000.slice/user@1000.service" DOCKER, 9, 3);
+	assert_int_equal(model_compute(model), 0);
+	text = said(model, (struct render_options){.host = true, .width = 60});
+	assert_non_null(strstr(text, "  forger.py  docker:012… of user 1000  "));
+	assert_non_null(strstr(text, "  api.py     docker:0123456789ab       "));
+	free(text);
+	model_free(model);
+}
+
 static void test_live(void **state)
 {
 	struct model *model = host();
@@ -230,7 +246,7 @@ int main(void)
 		cmocka_unit_test(test_programs), cmocka_unit_test(test_shared_once),
 		cmocka_unit_test(test_sections), cmocka_unit_test(test_servers),
 		cmocka_unit_test(test_nothing),	 cmocka_unit_test(test_narrow),
-		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_live),	 cmocka_unit_test(test_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -658,6 +658,32 @@ static void test_hostile_rows(void **state)
 	}
 }
 
+/* Whose the container is, is seen at any width. */
+static void test_owner(void **state)
+{
+	static const char cgroup[] = "/user.slice/user-7.slice/user@7.service/lxc.payload.a        "
+				     "                      "
+				     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+				     "\xff\xff\xff\xff\xff\xff\xff";
+	struct host *host = *state;
+	char text[CELL_TEXT];
+
+	SAMPLE(host, {1, "a.py", cgroup, 50, false});
+	host->view.level = host->view.outermost = LEVEL_CONTAINERS;
+	assert_int_equal(screen_rows_make(&host->rows, &host->data, &host->view), 0);
+	for (unsigned width = 11; width < 200; width++) {
+		for (int utf8 = 0; utf8 < 2; utf8++) {
+			screen_name(text, &host->rows.rows[0], width, utf8);
+			assert_true(text_columns(text) <= width);
+			assert_string_equal(text + strlen(text) - 10, " of user 7");
+		}
+	}
+	screen_name(text, &host->rows.rows[0], 20, true);
+	assert_string_equal(text, "lxc:a\\x20… of user 7");
+	screen_name(text, &host->rows.rows[0], 20, false);
+	assert_string_equal(text, "lxc:a\\x20~ of user 7");
+}
+
 #define MANY 10000
 
 /* A program each, whose names are attacks; then all of them in another order. */
@@ -759,6 +785,7 @@ int main(void)
 		ON_HOST(test_columns),
 		cmocka_unit_test(test_texts_are_escaped),
 		ON_HOST(test_hostile_rows),
+		ON_HOST(test_owner),
 		ON_HOST(test_many),
 		ON_HOST(test_heads_fit),
 		cmocka_unit_test(test_report_names),

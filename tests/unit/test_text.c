@@ -28,6 +28,76 @@ static void expect(const char *text, unsigned columns, bool keep_end, const char
 	free(buffer);
 }
 
+static void expect_ended(const char *text, const char *end, unsigned columns, const char *output)
+{
+	char *buffer = NULL;
+	size_t size;
+	FILE *out = open_memstream(&buffer, &size);
+	unsigned got;
+
+	assert_non_null(out);
+	got = text_print_ended(out, text, *end ? strstr(text, end) : end, columns);
+	fclose(out);
+	assert_string_equal(buffer, output);
+	assert_int_equal(got, text_columns(output));
+	assert_true(!columns || got <= columns);
+	free(buffer);
+}
+
+/* What is too long is cut before its end. */
+static void test_ended(void **state)
+{
+	static const char name[] = "docker:0123456789ab of user 1000", user[] = " of user 1000";
+
+	(void)state;
+	expect_ended(name, user, 0, name);
+	expect_ended(name, user, 32, name);
+	expect_ended(name, user, 31, "docker:0123456789… of user 1000");
+	expect_ended(name, user, 20, "docker… of user 1000");
+	expect_ended(name, user, 14, "… of user 1000");
+	expect_ended(name, user, 13, "docker… of u…");
+	expect_ended(name, user, 2, "……");
+	expect_ended(name, user, 1, "…");
+	expect_ended(name, "", 10, "docker:01…");
+	/* A short beginning leaves the rest to the end. */
+	expect_ended("ab in docker:0123", " in", 10, "ab in doc…");
+	expect_ended("\xff\xff of user 7", " of", 12, "… of user 7");
+	expect_ended("\xe6\xbc\xa2\xe5\xad\x97 of user 7", " of", 13, "\xe6\xbc\xa2… of user 7");
+}
+
+static void expect_name(const char *text, size_t size, const char *output)
+{
+	char name[64];
+
+	assert_true(size <= sizeof(name));
+	text_escape_name(name, size, text);
+	assert_string_equal(name, output);
+	/* What is escaped is not changed by escaping it again. */
+	text_escape_name(name, sizeof(name), output);
+	assert_string_equal(name, output);
+	text_escape(name, sizeof(name), output);
+	assert_string_equal(name, output);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	expect_name("", 64, "");
+	expect_name("a b", 64, "a b");
+	expect_name("a  b", 64, "a\\x20b");
+	expect_name("a                                        b ", 64, "a\\x20b ");
+	expect_name("a\xc2\xa0"
+		    "b",
+		    64, "a\\u00a0b");
+	expect_name("a\xe3\x80\x80 \xe2\xa0\x80z", 64, "a\\u3000z");
+	expect_name("\xff\xff\n", 64, "\\xff\\xff\\n");
+	/* Cut between two characters. */
+	expect_name("\xff\xff\xff", 12, "\\xff\\xff");
+	expect_name("aaa\xc3\xa4", 5, "aaa");
+	expect_name("aaa   b", 7, "aaa");
+	expect_name("a", 1, "");
+}
+
 static void test_pid(void **state)
 {
 	char text[TEXT_PID];
@@ -154,6 +224,7 @@ static void test_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ended),	cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pid),	cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_escapes), cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_cuts),	cmocka_unit_test(test_mark_stacks),

@@ -24,9 +24,10 @@ struct agent_options {
 	size_t ring_bytes;
 	/* Metrics: agent_metrics.h. NULL, 0: not given. */
 	const char *listen, *tls_cert, *tls_key, *token_file;
-	unsigned metrics_lines; /* of each program */
-	bool pprof, pprof_kept; /* profiles, and those of what is resident: agent_pprof.h */
-	const char *textfile;	/* for node_exporter: agent_textfile.h; NULL: none */
+	unsigned metrics_lines;	  /* of each program */
+	bool metrics_lines_given; /* 0 may be what was asked for */
+	bool pprof, pprof_kept;	  /* profiles, and those of what is resident: agent_pprof.h */
+	const char *textfile;	  /* for node_exporter: agent_textfile.h; NULL: none */
 	bool quiet;
 	int verbosity;
 };

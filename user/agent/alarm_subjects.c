@@ -9,11 +9,12 @@
 #include "agent/agent_private.h"
 #include "agent/alarm_private.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "model/group_place.h"
 #include "os/cgroup_memory.h"
 #include "os/cgroup_parse.h"
 
-#define NAME_MOST 100 /* of a program: code behind -c is long */
+#define NAME_MOST 101 /* bytes, with the NUL, of a program: code behind -c is long */
 
 static void say_no_memory(struct alarms *a)
 {
@@ -97,7 +98,7 @@ static void leave(struct alarms *a, struct alarm_subject *s)
 static struct alarm_subject *program_of(struct alarms *a, const struct counts_image *image)
 {
 	struct group_place place;
-	char key[sizeof(place.name) + sizeof(place.where) + 16];
+	char key[sizeof(place.name) + sizeof(place.where) + 16], name[NAME_MOST];
 	struct alarm_subject *s;
 
 	group_place_of_program(&place, (char *const *)image->argv, image->comm,
@@ -105,8 +106,10 @@ static struct alarm_subject *program_of(struct alarms *a, const struct counts_im
 	/* Neither has a line end: they are escaped. No path of a control group begins so. */
 	snprintf(key, sizeof(key), "program\n%s\n%s", place.name, place.where);
 	s = other(a, key, ALARM_PROGRAM);
-	if (s && !s->name && asprintf(&s->name, "%.*s", NAME_MOST, place.name) < 0)
-		s->name = NULL;
+	/* Cut between two characters: the journal does not show a line that is not UTF-8. */
+	text_escape(name, sizeof(name), place.name);
+	if (s && !s->name)
+		s->name = strdup(name);
 	if (s && !s->place)
 		s->place = strdup(place.where);
 	return s;

@@ -39,10 +39,9 @@ static void put_process(char *text, size_t size, const struct alarm_subject *pro
 
 static void put_group(char *text, size_t size, const struct alarm_subject *group)
 {
-	char name[CGROUP_PLACE_MAX];
-
-	cgroup_name(group->key, name, sizeof(name));
-	text_escape(text, size, *name ? name : group->key);
+	cgroup_name(group->key, text, size);
+	if (!*text)
+		text_escape(text, size, group->key);
 }
 
 /* "worker.py in api.service", "worker.py of user 1000". */

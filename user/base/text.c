@@ -153,19 +153,24 @@ unsigned text_columns(const char *text)
 	return measure(text, UINT_MAX - 1);
 }
 
-/* Prints glyphs as long as they fit into `columns`. */
-static unsigned print_glyphs(FILE *out, const char *text, unsigned columns)
+/* Prints glyphs before `stop` (NULL: all) as long as they fit into `columns`. */
+static unsigned print_until(FILE *out, const char *text, const char *stop, unsigned columns)
 {
 	unsigned used = 0, marks = MARKS_MAX;
 	struct glyph glyph;
 
-	while (next_glyph(&text, &glyph, &marks)) {
+	while (text != stop && next_glyph(&text, &glyph, &marks)) {
 		if (used + glyph.columns > columns)
 			break;
 		fwrite(glyph.bytes, 1, glyph.length, out);
 		used += glyph.columns;
 	}
 	return used;
+}
+
+static unsigned print_glyphs(FILE *out, const char *text, unsigned columns)
+{
+	return print_until(out, text, NULL, columns);
 }
 
 unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end)
@@ -192,6 +197,79 @@ unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end
 			break;
 	}
 	return print_glyphs(out, text, columns - 1) + 1;
+}
+
+unsigned text_end_columns(unsigned begin, unsigned end, unsigned columns)
+{
+	if (end < columns)
+		return end;
+	return begin < columns - columns / 2 ? columns - begin : columns / 2;
+}
+
+unsigned text_print_ended(FILE *out, const char *text, const char *end, unsigned columns)
+{
+	unsigned total = text_columns(text), behind = text_columns(end), begin, kept, used;
+
+	if (!columns || total <= columns || !*end)
+		return text_print(out, text, columns, false);
+	begin = total - behind;
+	kept = text_end_columns(begin, behind, columns);
+	if (begin <= columns - kept) {
+		used = print_until(out, text, end, begin);
+	} else {
+		used = print_until(out, text, end, columns - kept - 1);
+		fputs("…", out);
+		used++;
+	}
+	return used + (kept ? text_print(out, end, kept, false) : 0);
+}
+
+static bool is_blank(int32_t code)
+{
+	static const struct text_range blank[] = {
+		{0x0020, 0x0020}, {0x00a0, 0x00a0}, {0x1680, 0x1680}, {0x2000, 0x200a},
+		{0x202f, 0x202f}, {0x205f, 0x205f}, {0x2800, 0x2800}, /* Braille */
+		{0x3000, 0x3000},
+	};
+
+	return code >= 0 && IN_RANGES(blank, (uint32_t)code);
+}
+
+/* Takes a run of blanks. True: it is to be shown as `glyph`. */
+static bool take_blanks(const char **text, struct glyph *glyph)
+{
+	unsigned length, count = 0;
+	int32_t code, first = 0;
+
+	for (; is_blank(code = decode((const unsigned char *)*text, &length)); *text += length)
+		first = count++ ? first : code;
+	if (!count)
+		return false;
+	escape(glyph,
+	       count == 1 && first == ' ' ? " "
+	       : first == ' '		  ? "\\x%02x"
+					  : "\\u%04x",
+	       (unsigned)first);
+	return true;
+}
+
+void text_escape_name(char *out, size_t size, const char *text)
+{
+	unsigned marks = MARKS_MAX;
+	struct glyph glyph;
+	size_t used = 0;
+
+	while (*text) {
+		if (take_blanks(&text, &glyph))
+			marks = 0;
+		else
+			next_glyph(&text, &glyph, &marks);
+		if (used + glyph.length >= size)
+			break;
+		memcpy(out + used, glyph.bytes, glyph.length);
+		used += glyph.length;
+	}
+	out[used] = '\0';
 }
 
 void text_escape(char *out, size_t size, const char *text)

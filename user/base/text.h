@@ -18,6 +18,18 @@ unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end
  * is too long is cut between two characters. */
 void text_escape(char *out, size_t size, const char *text);
 
+/* The same for names of places: a run of blanks, and a blank that is no plain space, is one escape
+ * (\x20, \u3000). So nobody can push what follows a name out of sight. */
+void text_escape_name(char *out, size_t size, const char *text);
+
+/* Writes `text` as text_print() does. What is too long is cut before `end`, a part of `text` that
+ * begins with an ASCII character: "docker:0123… of user 1000". Only if not even the end has room is
+ * it cut as well; then each of both gets half. */
+unsigned text_print_ended(FILE *out, const char *text, const char *end, unsigned columns);
+
+/* How many of `columns` the end gets there. `begin` and `end` are the columns of both parts. */
+unsigned text_end_columns(unsigned begin, unsigned end, unsigned columns);
+
 /* The columns that text_print() would write without a limit. */
 unsigned text_columns(const char *text);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The command line of `pymem-bpf agent`, and its config file. The command line counts more, then
- * the file, then defaults. So no row has a default: a field that is zero was not given. */
+ * the file, then defaults. So no row has a default: a field that is zero was not given, but where
+ * zero can be asked for. What takes no argument can't be taken back. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,6 +94,7 @@
 		 .argument = "N",                                                         \
 		 .type = OPTION_UNSIGNED,                                                 \
 		 AT(metrics_lines),                                                       \
+		 .given_offset = offsetof(struct agent_options, metrics_lines_given),     \
 		 .least = 0,                                                              \
 		 .most = 100,                                                             \
 		 .help = "metrics have N lines of each program (0)"},                     \
@@ -177,7 +179,9 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->ring_bytes = o->ring_bytes ?: other->ring_bytes;
 	o->budget_text = o->budget_text ?: other->budget_text;
 	o->listen = o->listen ?: other->listen;
-	o->metrics_lines = o->metrics_lines ?: other->metrics_lines;
+	if (!o->metrics_lines_given)
+		o->metrics_lines = other->metrics_lines;
+	o->metrics_lines_given |= other->metrics_lines_given;
 	o->textfile = o->textfile ?: other->textfile;
 	o->pprof |= other->pprof;
 	o->pprof_kept |= other->pprof_kept;

@@ -80,6 +80,7 @@ struct option_row {
 	int value;
 	size_t count_offset;
 	size_t names_offset; /* 0: names are refused */
+	size_t given_offset; /* of a bool, which becomes true if the option is given; 0: none */
 };
 
 /* The field of the command's struct that stores the value. */

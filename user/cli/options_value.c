@@ -378,8 +378,11 @@ int option_store(const struct command *command, const struct option_row *row, vo
 		.options = options,
 		.field = (char *)options + row->offset,
 	};
+	int err = stores[row->type](&s, text);
 
-	return stores[row->type](&s, text);
+	if (!err && row->given_offset)
+		*(bool *)((char *)options + row->given_offset) = true;
+	return err;
 }
 
 void option_clear(const struct option_row *row, void *options)

@@ -28,8 +28,7 @@ static void program_place(struct group_place *place, enum model_by by, char *con
 		snprintf(name + used, sizeof(name) - used, "%s%s", *role ? " " : "", role);
 	}
 	text_escape(place->name, sizeof(place->name), name);
-	cgroup_place_name(cgroup, name, sizeof(name));
-	text_escape(place->where, sizeof(place->where), name);
+	cgroup_place_name(cgroup, place->where, sizeof(place->where));
 }
 
 static void put_id(struct group_place *place, const struct cgroup_parsed *parsed)
@@ -41,28 +40,23 @@ static void put_id(struct group_place *place, const struct cgroup_parsed *parsed
 static void container_place(struct group_place *place, const char *cgroup)
 {
 	struct cgroup_parsed parsed;
-	char name[GROUP_PLACE_NAME];
 
 	cgroup_parse(cgroup, &parsed);
-	if (!cgroup_container_name(cgroup, &parsed, name, sizeof(name)))
+	if (!cgroup_container_name(cgroup, &parsed, place->name, sizeof(place->name)))
 		return;
-	text_escape(place->name, sizeof(place->name), name);
-	cgroup_qualify(cgroup, &parsed, parsed.pod, name, sizeof(name));
-	text_escape(place->where, sizeof(place->where), name);
+	cgroup_qualify(cgroup, &parsed, parsed.pod, place->where, sizeof(place->where));
 	put_id(place, &parsed);
 }
 
 static void unit_place(struct group_place *place, const char *cgroup)
 {
 	struct cgroup_parsed parsed;
-	char name[GROUP_PLACE_NAME];
 
 	cgroup_parse(cgroup, &parsed);
-	cgroup_unit_name(cgroup, &parsed, name, sizeof(name));
-	text_escape(place->name, sizeof(place->name), name);
-	if (!*parsed.unit || !cgroup_container_name(cgroup, &parsed, name, sizeof(name)))
+	cgroup_unit_name(cgroup, &parsed, place->name, sizeof(place->name));
+	if (!*parsed.unit ||
+	    !cgroup_container_name(cgroup, &parsed, place->where, sizeof(place->where)))
 		return;
-	text_escape(place->where, sizeof(place->where), name);
 	put_id(place, &parsed);
 }
 

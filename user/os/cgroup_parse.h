@@ -19,7 +19,8 @@ struct cgroup_parsed {
 	size_t unit_length; /* the same up to the part of `unit` */
 	/* The same up to the first part that names a unit or a container. Up to there, groups are
 	 * made by root: by systemd, runtimes and the kubelet. What is below it may have been
-	 * delegated, and be named by whoever runs there. */
+	 * delegated, and be named by whoever runs there. That a plain folder above was handed to a
+	 * user (cgcreate -a) the path does not say: what is in it counts as root's. */
 	size_t outer_length;
 	/* "docker", "containerd", "cri-o", "podman", "nerdctl", "lxc", "nspawn". "": the path has
 	 * an id, but does not say whose; of Kubernetes with the driver cgroupfs it never does. */

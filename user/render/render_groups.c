@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/cgroup_name.h"
 #include "render/render_host.h"
 #include "render/render_parts.h"
 
@@ -19,7 +20,7 @@
 #define NAME_MOST   48 /* "containerd:0123456789ab in docker:0123456789ab" */
 #define NAME_SMALL  20
 #define WHERE_MOST  36 /* UID of a Pod */
-#define WHERE_SMALL 12
+#define WHERE_SMALL 20 /* "docker… of user 1000" */
 #define FIGURES	    36 /* columns of those that each row has */
 #define PLACE_LEAST 20 /* columns of the top line */
 #define PLACE_SMALL 8
@@ -283,15 +284,32 @@ static int prepare(struct groups *g)
 	return 0;
 }
 
-static unsigned print_text(FILE *out, const char *text, unsigned columns)
+/* `end`: a part of the text, which is not cut; "" if it has none. */
+static unsigned print_text(FILE *out, const char *text, const char *end, unsigned columns)
 {
 	unsigned used;
 
 	if (!columns)
 		return 0;
-	used = text_print(out, text, columns, false);
+	used = text_print_ended(out, text, end, columns);
 	fprintf(out, "%*s  ", (int)(columns - used), "");
 	return columns + 2;
+}
+
+/* The name, and what is beside it. Whose a container or a unit is has room at any width. */
+static unsigned print_name(const struct groups *g, const struct group_sum *sum)
+{
+	enum model_by by = g->options->by;
+	char name[2 * GROUP_SUMS_NAME + 8];
+	bool is_place = by == MODEL_BY_UNIT || by == MODEL_BY_CONTAINER;
+	size_t own;
+
+	groups_name(name, sizeof(name), by, sum);
+	own = strlen(name);
+	if (by == MODEL_BY_UNIT && !g->where && *sum->where)
+		snprintf(name + own, sizeof(name) - own, " in %s", sum->where);
+	return print_text(g->out, name, is_place ? cgroup_name_end(name) : "", g->name) +
+	       print_text(g->out, sum->where, cgroup_name_end(sum->where), g->where);
 }
 
 static unsigned put_mib(FILE *out, int64_t bytes)
@@ -343,8 +361,8 @@ static void print_titles(const struct groups *g)
 		fprintf(out, "%5s  ", "KILLS");
 	if (g->known.pressure)
 		fprintf(out, "%8s  ", "PRESSURE");
-	print_text(out, words[g->options->by].title, g->name);
-	print_text(out, words[g->options->by].where ?: "", g->where);
+	print_text(out, words[g->options->by].title, "", g->name);
+	print_text(out, words[g->options->by].where ?: "", "", g->where);
 	if (g->place)
 		fputs("TOP LINE", out);
 	parts_style(out, g->options, STYLE_OFF);
@@ -354,10 +372,9 @@ static void print_titles(const struct groups *g)
 static void print_row(const struct groups *g, const struct group_sum *sum)
 {
 	int64_t rss = g->shared_once ? sum->pss_bytes : sum->rss_bytes;
-	char rate[32] = "", name[GROUP_SUMS_NAME + 32];
 	unsigned used, width = g->options->width;
+	char rate[32] = "";
 
-	groups_name(name, sizeof(name), g->options->by, sum);
 	if (g->seconds > 0)
 		snprintf(rate, sizeof(rate), "%+.1f",
 			 (double)sum->change_bytes / MIB * 60 / g->seconds);
@@ -367,8 +384,7 @@ static void print_row(const struct groups *g, const struct group_sum *sum)
 	used += print_cgroup(g, sum->first && *sum->name
 					? model_find_cgroup(g->model, sum->first->cgroup)
 					: NULL);
-	used += print_text(g->out, name, g->name);
-	used += print_text(g->out, sum->where, g->where);
+	used += print_name(g, sum);
 	/* 0: as much as it takes. */
 	if (width)
 		width = used < width ? width - used : 1;

@@ -267,13 +267,14 @@ static void lay_out(const struct host *h, size_t shown, unsigned *name, unsigned
 		*where = 5;
 }
 
-static void print_text(FILE *out, const char *text, unsigned columns)
+/* `end`: a part of the text, which is not cut; "" if it has none. */
+static void print_text(FILE *out, const char *text, const char *end, unsigned columns)
 {
 	unsigned used;
 
 	if (!columns)
 		return;
-	used = text_print(out, text, columns, false);
+	used = text_print_ended(out, text, end, columns);
 	fprintf(out, "%*s  ", (int)(columns - used), "");
 }
 
@@ -287,8 +288,8 @@ static void print_row(FILE *out, const struct row *row, double seconds, unsigned
 		snprintf(rate, sizeof(rate), "%+.1f", (double)row->growth / MIB * 60 / seconds);
 	used = (unsigned)fprintf(out, "%+8.1f  %8s  %8.1f  %4zu  ", (double)row->growth / MIB, rate,
 				 (double)row->rss / MIB, row->processes);
-	print_text(out, row->name, name);
-	print_text(out, row->where, where);
+	print_text(out, row->name, "", name);
+	print_text(out, row->where, cgroup_name_end(row->where), where);
 	used += name + 2 + (where ? where + 2 : 0);
 	if (row->top)
 		parts_place(out, row->top->location,
@@ -316,8 +317,8 @@ static void print_rows(FILE *out, const struct host *h, double seconds,
 	/* The title says if it is PSS: sections below show RSS, which counts shared pages for each
 	 * process. */
 	fprintf(out, "%8s  %8s  %8s  %4s  ", "MiB", "/min", h->shared_once ? "PSS" : "RSS", "N");
-	print_text(out, "PROGRAM", name);
-	print_text(out, "WHERE", where);
+	print_text(out, "PROGRAM", "", name);
+	print_text(out, "WHERE", "", where);
 	fputs("TOP LINE", out);
 	parts_style(out, options, STYLE_OFF);
 	fputc('\n', out);

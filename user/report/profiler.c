@@ -25,6 +25,7 @@
 #include "os/confine.h"
 #include "os/proc.h"
 #include "python/examiner.h"
+#include "python/inner_pid.h"
 #include "track/launch.h"
 #include "track/tracker.h"
 
@@ -151,6 +152,15 @@ unsigned profiler_needs(const struct profiler *p)
 	return needs;
 }
 
+/* Nobody profiles `pid`: it may be a PID inside of a container. */
+static void explain_pid(pid_t pid, char *why, size_t size)
+{
+	char inner[128];
+
+	inner_pid_explain(pid, inner, sizeof(inner));
+	snprintf(why + strlen(why), size - strlen(why), "%s", inner);
+}
+
 /* Profiles the Pythons that `pid`, which is none, has started. 0 or -ENOENT: there are none. */
 static int add_through(struct profiler *p, pid_t pid, char *why, size_t size)
 {
@@ -176,8 +186,10 @@ int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size)
 		return -ENOMEM;
 	}
 	err = tracker_attach(&p->tracker, pid, why, size);
-	if (err == -ENOENT && children)
-		return add_through(p, pid, why, size);
+	if (err == -ENOENT && children && !add_through(p, pid, why, size))
+		return 0;
+	if (err == -ENOENT || err == -ESRCH)
+		explain_pid(pid, why, size);
 	if (err)
 		return err;
 	snprintf(why, size, "%s", "");

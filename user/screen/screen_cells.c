@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/cgroup_name.h"
 
 #define NAME_LEAST 14 /* columns that the name keeps in any case */
 #define NAME_LIKED 24 /* columns that the less important columns leave to the name */
@@ -282,6 +283,21 @@ unsigned screen_fit(char *out, const char *text, unsigned columns, bool utf8, bo
 	return used;
 }
 
+/* As screen_fit() does; but whose the container is, the end of its name, is not cut. */
+static void fit_container(char *out, const char *name, unsigned columns, bool utf8)
+{
+	const char *end = cgroup_name_end(name);
+	char own[CELL_TEXT], behind[CELL_TEXT];
+	unsigned most = CELL_TEXT / 16, kept;
+
+	snprintf(own, sizeof(own), "%.*s", (int)(end - name), name);
+	kept = text_end_columns(screen_fit(out, own, most, utf8, false),
+				screen_fit(behind, end, most, utf8, false), columns);
+	screen_fit(out, own, columns > kept ? columns - kept : 0, utf8, false);
+	screen_fit(behind, end, kept, utf8, false);
+	snprintf(out + strlen(out), CELL_TEXT - strlen(out), "%s", behind);
+}
+
 /* `text` without its indentation, which says nothing beside a place. */
 static const char *trimmed(const char *text)
 {
@@ -340,6 +356,8 @@ void screen_name(char *text, const struct screen_row *row, unsigned columns, boo
 					  row->name) >= 0) {
 		screen_fit(text, whole, columns, utf8, false);
 		free(whole);
+	} else if (row->group && row->group->level == LEVEL_CONTAINERS) {
+		fit_container(text, row->name, columns, utf8);
 	} else {
 		screen_fit(text, row->name, columns, utf8, false);
 	}

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "python/examiner.h"
-#include "python/inner_pid.h"
 #include "os/proc.h"
 
 /* The process may have executed another program since it was found, and execs are only reported
@@ -208,21 +207,16 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	struct py_process python = {};
 	struct proc_info info = {};
 	struct image *image = NULL;
-	char why[384] = "", inner[128];
+	char why[384] = "";
 	int err = proc_stat_read(pid, &info);
 
 	if (err) {
-		inner_pid_explain(pid, inner, sizeof(inner));
-		snprintf(why, sizeof(why), "no such process%s", inner);
+		snprintf(why, sizeof(why), "no such process");
 		snprintf(reason, size, "pid %d: %s", pid, why);
 		tracker_skip(tracker, pid, "", why);
 		return -ESRCH;
 	}
 	err = examine(tracker, pid, &info, &python, why, sizeof(why));
-	if (err == -ENOENT) {
-		inner_pid_explain(pid, inner, sizeof(inner));
-		strncat(why, inner, sizeof(why) - strlen(why) - 1);
-	}
 	/* It may have been taken along with its parent: then it is known already, and tracking it
 	 * anew would forget what it is. */
 	image = tracker_live_image(tracker, pid);
