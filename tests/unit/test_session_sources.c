@@ -278,6 +278,29 @@ static void test_shed(void **state)
 	}
 }
 
+/* Who touched a page is known by faults and calls: without them, pages that were freed and touched
+ * again would keep the stacks that they had before. */
+static void test_shed_with_touches(void **state)
+{
+	const struct session_options touches = {.faults = true, .syscalls = true, .touched = true};
+	struct session *session = session_of(false, &touches, NULL);
+	char text[256] = "";
+
+	(void)state;
+	assert_int_equal(session_attach(session), 0);
+	assert_int_equal(session_watch_copies(session), 0);
+	session_each_shed(session, collect, text);
+	assert_string_equal(text, "copies on write");
+	assert_int_equal(session_shed_events(session, true), 0);
+	assert_string_equal(detached, "page_alloc");
+	assert_true(session_sees_mappings(session));
+	assert_int_equal(*session->bpf.variable.copies_watched, 0);
+	*attached = '\0';
+	assert_int_equal(session_shed_events(session, false), 0);
+	assert_string_equal(attached, "page_alloc");
+	session_close(session);
+}
+
 /* Of copies that nobody has asked for, nothing is attached. */
 static void test_shed_without_copies(void **state)
 {
@@ -422,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_loaded),
 		cmocka_unit_test(test_refused_attach),
 		cmocka_unit_test(test_shed),
+		cmocka_unit_test(test_shed_with_touches),
 		cmocka_unit_test(test_shed_without_copies),
 		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_told),

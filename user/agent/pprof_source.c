@@ -310,7 +310,8 @@ static void kept_note(void *self, enum counts_note which, void (*fn)(const char 
 {
 	const struct kept *k = self;
 
-	if (which == COUNTS_NOTE_KERNEL)
+	/* Of events: what was not seen of touched pages, and what was shed. */
+	if (which == COUNTS_NOTE_KERNEL || which == COUNTS_NOTE_EVENTS)
 		k->counts.ops->each_note(k->counts.self, which, fn, arg);
 }
 

@@ -266,7 +266,8 @@ int session_watch_copies(struct session *session);
 /* For a profiler that limits itself (session_shed.c).
  *
  * session_shed_events(): detaches the sources that amounts can do without (event_source.shed), or
- * attaches them again. What they count is counted in part then. 0 or -errno: some may be attached;
+ * attaches them again. What they count is counted in part then. With options.touched only copies
+ * are shed: who touched a page is known by the others. 0 or -errno: some may be attached;
  * it can be tried again.
  * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
  * PYMEM_MAX_WALK: at all of them. Up to 6.1 it is rounded down to a multiple of 16.

@@ -19,16 +19,19 @@
 #define FAULT_NS      200
 #define SHED_FAULT_NS 100
 
-static bool is_shed(const struct session *session, int i)
+bool session_can_shed(const struct session *session, int i)
 {
-	return session->sources[i].loaded && event_sources[i]->shed &&
-	       !event_source_is_required(event_sources[i], &session->kernel);
+	const struct event_source *source = event_sources[i];
+
+	return session->sources[i].loaded && source->shed &&
+	       !event_source_is_required(source, &session->kernel) &&
+	       !(source->touches && session->sources[EVENT_SOURCE_touched].loaded);
 }
 
 static void detach_all(struct session *session)
 {
 	for (int i = EVENT_SOURCE_COUNT - 1; i >= 0; i--)
-		if (is_shed(session, i))
+		if (session_can_shed(session, i))
 			session_detach_source(&session->sources[i]);
 	/* If it is not there any more, nobody tells a copy from a page that is kept. */
 	*session->bpf.variable.copies_watched =
@@ -40,7 +43,7 @@ static int attach_all(struct session *session)
 	int err = 0;
 
 	for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
-		if (is_shed(session, i) && event_sources[i]->turn != SOURCE_ON_DEMAND)
+		if (session_can_shed(session, i) && event_sources[i]->turn != SOURCE_ON_DEMAND)
 			err = session_attach_source(&session->sources[i]);
 	return err;
 }
@@ -69,7 +72,7 @@ void session_each_shed(const struct session *session, void (*fn)(const char *wha
 	const char *last = NULL;
 
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
-		if (!is_shed(session, i) || event_sources[i]->shed == last)
+		if (!session_can_shed(session, i) || event_sources[i]->shed == last)
 			continue;
 		last = event_sources[i]->shed;
 		fn(last, arg);

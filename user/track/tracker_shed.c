@@ -223,8 +223,8 @@ void tracker_each_shed(const struct tracker *tracker, void (*fn)(const char *tex
 	struct sentence what = {};
 	char text[320];
 
-	if (seconds[TRACKER_SHEDS_EVENTS] > 0) {
-		session_each_shed(tracker->session, add_word, &what);
+	session_each_shed(tracker->session, add_word, &what);
+	if (seconds[TRACKER_SHEDS_EVENTS] > 0 && what.length) {
 		snprintf(text, sizeof(text),
 			 "for %.0f s no events were counted that amounts can do without (%s): the "
 			 "agent was beyond its budget (--budget)",
