@@ -267,8 +267,8 @@ int session_watch_copies(struct session *session);
  *
  * session_shed_events(): detaches the sources that amounts can do without (event_source.shed), or
  * attaches them again. What they count is counted in part then. With options.touched only copies
- * are shed: who touched a page is known by the others. 0 or -errno: some may be attached;
- * it can be tried again.
+ * are shed: who touched a page is known by the others. 0 or
+ * -errno: all of them are shed still, and it can be tried again.
  * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
  * PYMEM_MAX_WALK: at all of them. Up to 6.1 it is rounded down to a multiple of 16.
  * session_shed_stacks(): the number of stacks that were cut for that. */

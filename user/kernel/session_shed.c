@@ -38,6 +38,7 @@ static void detach_all(struct session *session)
 		session->sources[EVENT_SOURCE_copies].links[0] != NULL;
 }
 
+/* With copies, if they were asked for. 0, or -errno: then some are attached. */
 static int attach_all(struct session *session)
 {
 	int err = 0;
@@ -45,7 +46,7 @@ static int attach_all(struct session *session)
 	for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
 		if (session_can_shed(session, i) && event_sources[i]->turn != SOURCE_ON_DEMAND)
 			err = session_attach_source(&session->sources[i]);
-	return err;
+	return err || !session->copies_wanted ? err : session_attach_copies(session);
 }
 
 int session_shed_events(struct session *session, bool shed)
@@ -61,9 +62,10 @@ int session_shed_events(struct session *session, bool shed)
 	}
 	err = attach_all(session);
 	if (err)
-		return err;
-	session->events_shed = false;
-	return session->copies_wanted ? session_watch_copies(session) : 0;
+		detach_all(session);
+	else
+		session->events_shed = false;
+	return err;
 }
 
 void session_each_shed(const struct session *session, void (*fn)(const char *what, void *arg),
@@ -107,11 +109,13 @@ static uint64_t host_faults(void)
 
 uint64_t session_cpu_ns(struct session *session)
 {
+	const struct session_source *fault = &session->sources[EVENT_SOURCE_fault];
 	uint64_t walks = *session->bpf.variable.timed_walks, faults = host_faults();
 
+	/* Before 6.2, and where touches are noted, it stays attached while events are shed. */
 	if (session->host_faults && faults > session->host_faults)
 		session->fault_ns += (faults - session->host_faults) *
-				     (session->events_shed ? SHED_FAULT_NS : FAULT_NS);
+				     (fault->links[0] ? FAULT_NS : SHED_FAULT_NS);
 	session->host_faults = faults;
 	return session->fault_ns +
 	       PYMEM_WALKS_TIMED * (*session->bpf.variable.timed_ns + walks * AROUND_NS);

@@ -137,11 +137,16 @@ void session_detach(struct session *session)
 
 int session_watch_copies(struct session *session)
 {
+	session->copies_wanted = true;
+	return session->events_shed ? 0 : session_attach_copies(session);
+}
+
+int session_attach_copies(struct session *session)
+{
 	struct session_source *copies = &session->sources[EVENT_SOURCE_copies];
 	int err;
 
-	session->copies_wanted = true;
-	if (!copies->loaded || copies->links[0] || session->events_shed)
+	if (!copies->loaded || copies->links[0])
 		return 0;
 	err = session_attach_source(copies);
 	if (err)
