@@ -113,7 +113,9 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 {
 	const struct agent *a = m->agent;
 	uint64_t since = a->paused_ns ? clock_ns(CLOCK_MONOTONIC) - a->paused_ns : 0;
+	uint64_t walks_ns, faults_ns;
 
+	profiler_cpu_ns(a->profiler, &walks_ns, &faults_ns);
 	profiler_facts(a->profiler, facts);
 	return (struct metrics_agent){
 		.facts = facts,
@@ -123,8 +125,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 		.recording = !recorder_pauses(a->recorder),
 		.write_errors = a->write_errors,
 		.unrecorded_seconds = (double)(a->unrecorded_ns + since) / 1e9,
-		.memory = agent_memory(),
-		.bpf_seconds = (double)profiler_cpu_ns(a->profiler) / 1e9,
+		.memory = agent_rss(),
+		.bpf_seconds = (double)(walks_ns + faults_ns) / 1e9,
 		.shed_level = shed_level(&a->shed),
 		.shed_seconds =
 			{
@@ -330,6 +332,11 @@ int agent_metrics_watch(struct agent_metrics *m)
 	if (m->http)
 		agent_say(m->agent, "serves metrics at %s", m->listener.url);
 	return 0;
+}
+
+uint64_t agent_metrics_cpu_ns(const struct agent_metrics *m)
+{
+	return m && m->http ? metrics_http_cpu_ns(m->http) : 0;
 }
 
 static bool differs(const char *one, const char *other)

@@ -59,6 +59,8 @@ struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
 /* Serves in `loop` from now on. 0 or -errno. */
 int metrics_http_watch(struct metrics_http *http, struct loop *loop);
 struct metrics_http_counts metrics_http_counts(const struct metrics_http *http);
+/* CPU time in nanoseconds that requests have taken so far, whatever they asked for. */
+uint64_t metrics_http_cpu_ns(const struct metrics_http *http);
 /* To be called before the loop is freed. The listener stays open. NULL is allowed. */
 void metrics_http_free(struct metrics_http *http);
 

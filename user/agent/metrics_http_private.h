@@ -42,6 +42,7 @@ struct metrics_http {
 	const struct pprof_ops *pprof; /* NULL: profiles are not served */
 	struct pprof_place places[PPROF_PLACES];
 	uint64_t rest_ns; /* until then no profile is begun */
+	uint64_t cpu_ns;  /* metrics_http_cpu_ns() */
 };
 
 /* metrics_http.c */

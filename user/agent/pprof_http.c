@@ -161,6 +161,7 @@ static void on_due(void *arg)
 	struct pprof_place *place = arg;
 	struct metrics_http *http = place->http;
 	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	char *profile = NULL;
 	size_t size = 0;
 
@@ -169,6 +170,7 @@ static void on_due(void *arg)
 		place->profile = response_of(profile, size);
 	http->counts.profiles += !place->error;
 	note_time(http, began, 0);
+	http->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began;
 	resume(place);
 	http_turn(http);
 }

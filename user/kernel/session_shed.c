@@ -107,7 +107,7 @@ static uint64_t host_faults(void)
 	return faults;
 }
 
-uint64_t session_cpu_ns(struct session *session)
+void session_cpu_ns(struct session *session, uint64_t *walks_ns, uint64_t *faults_ns)
 {
 	const struct session_source *fault = &session->sources[EVENT_SOURCE_fault];
 	uint64_t walks = *session->bpf.variable.timed_walks, faults = host_faults();
@@ -117,6 +117,6 @@ uint64_t session_cpu_ns(struct session *session)
 		session->fault_ns += (faults - session->host_faults) *
 				     (fault->links[0] ? FAULT_NS : SHED_FAULT_NS);
 	session->host_faults = faults;
-	return session->fault_ns +
-	       PYMEM_WALKS_TIMED * (*session->bpf.variable.timed_ns + walks * AROUND_NS);
+	*faults_ns = session->fault_ns;
+	*walks_ns = PYMEM_WALKS_TIMED * (*session->bpf.variable.timed_ns + walks * AROUND_NS);
 }

@@ -174,6 +174,9 @@ enum tracker_sheds { TRACKER_SHEDS_EVENTS, TRACKER_SHEDS_DEPTH, TRACKER_SHEDS_PR
 struct tracker_shedding {
 	bool events;	    /* optional events are not counted */
 	unsigned frames;    /* stacks are cut at so many frames; 0: at none */
+	/* Processes may be the next to be shed: note how much they change from one call to the
+	 * next, so that the first choice knows of the last window. */
+	bool watch;
 	unsigned parts, of; /* `parts` of `of` parts of all processes are not traced */
 	/* True: the image must be traced. NULL: none must. */
 	bool (*keeps)(uint32_t image, void *arg);

@@ -194,7 +194,7 @@ int tracker_shed(struct tracker *tracker, const struct tracker_shedding *sheddin
 	shed->events = shedding->events || err;
 	session_limit_walks(tracker->session, shedding->frames);
 	shed->frames = shedding->frames;
-	if (!shedding->parts && !shed->processes && !shed->again)
+	if (!shedding->watch && !shedding->parts && !shed->processes && !shed->again)
 		return err;
 	failed = shed_processes(tracker, shedding);
 	return err ?: failed;
