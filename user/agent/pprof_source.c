@@ -233,7 +233,6 @@ void pprof_source_close(struct pprof_source *p, unsigned window)
 struct kept {
 	struct counts counts;
 	uint64_t end_ns;
-	bool any; /* a process was looked at */
 	const struct counts_reader *reader;
 	const struct counts_touched_reader *touched;
 	void *arg;
@@ -317,13 +316,16 @@ static void kept_note(void *self, enum counts_note which, void (*fn)(const char 
 
 static int kept_resident(const struct counts_resident *resident, void *arg)
 {
-	struct kept *k = arg;
+	const struct kept *k = arg;
 
-	/* The first one always has its stacks. */
-	if (k->any && clock_ns(CLOCK_MONOTONIC) > k->end_ns)
-		return -ETIME;
-	k->any = true;
 	return k->touched->image(resident, k->arg);
+}
+
+static bool kept_late(void *arg)
+{
+	const struct kept *k = arg;
+
+	return clock_ns(CLOCK_MONOTONIC) > k->end_ns;
 }
 
 static int kept_touched_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages,
@@ -336,7 +338,8 @@ static int kept_touched_stack(uint32_t image, const struct counts_stack *stack, 
 
 static int kept_each_touched(void *self, const struct counts_touched_reader *reader, void *arg)
 {
-	static const struct counts_touched_reader passing = {kept_resident, kept_touched_stack};
+	static const struct counts_touched_reader passing = {kept_resident, kept_touched_stack,
+							     kept_late};
 	struct kept *k = self;
 	int err;
 

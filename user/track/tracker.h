@@ -71,6 +71,10 @@ struct tracker {
 	unsigned skip_count;
 	uint64_t more_skips; /* number of those that are not in `skips` */
 	struct look *looks;  /* by PID */
+	/* tracker_touched.c: readings, and how often all images were reached. */
+	struct tracker_turns {
+		uint32_t turn, call;
+	} touched_turns;
 	struct tracker_shed {
 		bool events;
 		unsigned frames;    /* of a stack; 0: all */
