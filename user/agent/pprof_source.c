@@ -36,6 +36,8 @@ struct pprof_source {
 	/* while what has ended is taken */
 	bool taking, taken, all;
 	unsigned next; /* window */
+	uint64_t behind_ns; /* that the source needed for it */
+	uint64_t took_ns;   /* pprof_source_took_ns() */
 	int error;
 	const struct counts_reader *reader;
 	void *reader_arg;
@@ -90,8 +92,11 @@ static int take_behind(struct pprof_source *p)
 		.line = tee_line,
 	};
 
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+
 	p->taken = true;
 	p->error = p->counts.ops->take_ended(p->counts.self, p->all, &tee, p);
+	p->behind_ns = clock_ns(CLOCK_MONOTONIC) - began;
 	return p->error;
 }
 
@@ -127,6 +132,7 @@ static int take_window(void *arg)
 static int take_ended(void *self, bool all, const struct counts_reader *reader, void *arg)
 {
 	struct pprof_source *p = self;
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 	int err;
 
 	p->taking = true;
@@ -137,7 +143,13 @@ static int take_ended(void *self, bool all, const struct counts_reader *reader, 
 	p->reader_arg = arg;
 	err = take_next(p);
 	p->taking = false;
+	p->took_ns += clock_ns(CLOCK_MONOTONIC) - began - p->behind_ns;
 	return err;
+}
+
+uint64_t pprof_source_took_ns(const struct pprof_source *p)
+{
+	return p->took_ns;
 }
 
 /* --- the rest of a source --- */
