@@ -307,9 +307,9 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 	return err;
 }
 
-/* A walk begins, and ends: if the session limits itself, some are timed. A walk whose thread was off
- * the CPU meanwhile, preempted or with its virtual machine, says nothing of its cost: no walk takes
- * WALK_NS_MOST. */
+/* A walk begins, and ends: if the session limits itself, some are timed. A walk whose thread was
+ * off the CPU meanwhile, preempted or with its virtual machine, says nothing of its cost: no walk
+ * takes WALK_NS_MOST. */
 #define WALK_NS_MOST 1000000
 
 static __always_inline void walk_begins(struct scratch *s)

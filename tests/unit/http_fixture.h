@@ -32,7 +32,7 @@ struct given {
 	unsigned begun, ended, cancelled, kept;
 	int begin_error, end_error;
 	unsigned end_ms; /* that the end of one takes */
-	size_t more;     /* bytes, behind what a profile has otherwise */
+	size_t more;	 /* bytes, behind what a profile has otherwise */
 };
 
 static int make_text(void *arg, struct metrics_texts *texts)

@@ -206,8 +206,9 @@ static void test_notes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_least_first), TEST(test_takes_turns), TEST(test_watches), TEST(test_keeps),
-		TEST(test_children),	TEST(test_failures),	TEST(test_notes),
+		TEST(test_least_first), TEST(test_takes_turns), TEST(test_watches),
+		TEST(test_keeps),	TEST(test_children),	TEST(test_failures),
+		TEST(test_notes),
 	};
 
 	return cmocka_run_group_tests_name("tracker_shed", tests, NULL, NULL);

@@ -334,7 +334,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_lines), TEST(test_leaves), TEST(test_before), TEST(test_forked),
-		TEST(test_ended), TEST(test_unread), TEST(test_pages), TEST(test_late),
+		TEST(test_ended), TEST(test_unread), TEST(test_pages),	TEST(test_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,8 @@
  *
  * What bounds clients, beside the list in metrics_http.c:
  *
- *   - PPROF_PLACES requests wait at a time, PPROF_SECONDS_MOST each, or have a profile that they have
- *     not taken yet. Others are refused (429), and told when a place will be free.
+ *   - PPROF_PLACES requests wait at a time, PPROF_SECONDS_MOST each, or have a profile that they
+ * have not taken yet. Others are refused (429), and told when a place will be free.
  *   - After something took LONG_NS or longer, nothing is begun until REST times as long has gone
  * by.
  *   - Who has gone has no place: its connection is looked at while the sweep runs.

@@ -35,7 +35,7 @@ struct pprof_source {
 	struct window windows[PPROF_WINDOWS];
 	/* while what has ended is taken */
 	bool taking, taken, all;
-	unsigned next; /* window */
+	unsigned next;	    /* window */
 	uint64_t behind_ns; /* that the source needed for it */
 	uint64_t took_ns;   /* pprof_source_took_ns() */
 	int error;

@@ -269,8 +269,8 @@ static int more_for_memory(struct shed *shed)
 	int by;
 
 	if (shed_parts(shed) && is_useless(&shed->memory_before, now, SHED_GAIN_MEMORY))
-		return take_back(shed, shed->step > SHED_PROCESSES || cut ? shed->step - 1
-									   : SHED_EVENTS,
+		return take_back(shed,
+				 shed->step > SHED_PROCESSES || cut ? shed->step - 1 : SHED_EVENTS,
 				 &shed->memory_held);
 	if (shed->memory_held || shed->step == STEPS)
 		return 0;

@@ -20,15 +20,15 @@
 #define SHED_UNDER 6u
 #define SHED_WARMUP \
 	6u /* windows at the beginning, in which everything is new, and nothing is shed */
-#define SHED_SOON	60u  /* windows: more is shed so soon after less was */
-#define SHED_LATEST	5u   /* how often SHED_UNDER is doubled at most */
-#define SHED_CALM	360u /* windows without a change after which that is forgotten */
-#define SHED_LOW	0.7  /* of the CPU time: below that a window is well below the budget, */
-#define SHED_LOW_MEMORY 0.9  /* and of the memory, which seldom falls by much */
-#define SHED_HELD	360u /* windows in which a step that brought nothing is not tried again */
-#define SHED_GAIN	0.05 /* of the CPU time: less than that is nothing, */
+#define SHED_SOON	 60u  /* windows: more is shed so soon after less was */
+#define SHED_LATEST	 5u   /* how often SHED_UNDER is doubled at most */
+#define SHED_CALM	 360u /* windows without a change after which that is forgotten */
+#define SHED_LOW	 0.7  /* of the CPU time: below that a window is well below the budget, */
+#define SHED_LOW_MEMORY	 0.9  /* and of the memory, which seldom falls by much */
+#define SHED_HELD	 360u /* windows in which a step that brought nothing is not tried again */
+#define SHED_GAIN	 0.05 /* of the CPU time: less than that is nothing, */
 #define SHED_GAIN_MEMORY 0.01 /* and of the memory, from one step to the next */
-#define SHED_PARTS	4u   /* processes are shed by so many parts, one a step */
+#define SHED_PARTS	 4u   /* processes are shed by so many parts, one a step */
 
 struct shed_budget {
 	double cpu;	 /* CPU time, in CPUs: 0.01 is one per cent of one; 0: any */

@@ -27,8 +27,8 @@ struct image { /* the user-space half of struct pymem_proc */
 	int64_t shed_pages;  /* its RSS at the last choice, */
 	uint64_t shed_moved; /* and by how much it had changed since the one before */
 	uint32_t touched_turn, touched_call; /* tracker_touched.c: when it was joined last */
-	bool examined;	     /* was examined while it lived: no interpreter so far */
-	bool undescribed;    /* should be described, but could not be at that time */
+	bool examined;	  /* was examined while it lived: no interpreter so far */
+	bool undescribed; /* should be described, but could not be at that time */
 	bool dead;
 	bool dropped;		  /* there was no room for its record: it is not in the report */
 	bool lines;		  /* the exact engine is attached */

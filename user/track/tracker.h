@@ -176,8 +176,8 @@ struct image *tracker_image(struct tracker *tracker, uint32_t id);
 enum tracker_sheds { TRACKER_SHEDS_EVENTS, TRACKER_SHEDS_DEPTH, TRACKER_SHEDS_PROCESSES };
 
 struct tracker_shedding {
-	bool events;	    /* optional events are not counted */
-	unsigned frames;    /* stacks are cut at so many frames; 0: at none */
+	bool events;	 /* optional events are not counted */
+	unsigned frames; /* stacks are cut at so many frames; 0: at none */
 	/* Processes may be the next to be shed: note how much they change from one call to the
 	 * next, so that the first choice knows of the last window. */
 	bool watch;
