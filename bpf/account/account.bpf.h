@@ -201,7 +201,7 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 			return LOST(MAP_FULL);
 		if (s->truncated) {
 			__sync_fetch_and_add(&p->truncated, 1);
-			if (walk_less)
+			if (limits_itself && walk_less)
 				__sync_fetch_and_add(&shed_stacks, 1);
 		}
 	}
@@ -307,11 +307,18 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 	return err;
 }
 
-/* A walk begins, and ends: some are timed. */
+/* A walk begins, and ends: if the session limits itself, some are timed. A walk whose thread was
+ * off the CPU meanwhile, preempted or with its virtual machine, says nothing of its cost: no walk
+ * takes WALK_NS_MOST. */
+#define WALK_NS_MOST 1000000
+
 static __always_inline void walk_begins(struct scratch *s)
 {
-	__u32 left = s->untimed;
+	__u32 left;
 
+	if (!limits_itself)
+		return;
+	left = s->untimed;
 	s->untimed = left - 1;
 	if (left)
 		return;
@@ -321,12 +328,16 @@ static __always_inline void walk_begins(struct scratch *s)
 
 static __always_inline void walk_ends(struct scratch *s)
 {
-	__u64 since = s->since;
+	__u64 since, took;
 
-	if (!since)
+	if (!limits_itself || !s->since)
 		return;
+	since = s->since;
 	s->since = 0;
-	__sync_fetch_and_add(&timed_ns, bpf_ktime_get_ns() - since);
+	took = bpf_ktime_get_ns() - since;
+	if (took > WALK_NS_MOST)
+		return;
+	__sync_fetch_and_add(&timed_ns, took);
 	__sync_fetch_and_add(&timed_walks, 1);
 }
 

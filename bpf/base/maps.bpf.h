@@ -361,6 +361,7 @@ KNOB(watch_advice, 0);	    /* calls of madvise are not seen: note what they give
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
 KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */
+KNOB(limits_itself, 0);	    /* time walks, and walk less deep: for the agent's budget */
 KNOB(tell_threads, 0);	    /* stacks of different threads are different stacks */
 KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);

@@ -125,6 +125,12 @@ LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 	return c->more <= 0;
 }
 
+/* So many frames at most. `walk_less` is user space's. */
+static __always_inline __u32 walk_most(void)
+{
+	return limits_itself ? PYMEM_MAX_WALK - walk_less : PYMEM_MAX_WALK;
+}
+
 #ifdef PYMEM_LEGACY
 #define WALK_BATCH 16
 
@@ -148,7 +154,7 @@ SEPARATE __u64 walk_batch(void)
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
 SEPARATE __u64 walk_frames(void)
 {
-	__u32 i, most = (PYMEM_MAX_WALK - walk_less) / WALK_BATCH;
+	__u32 i, most = walk_most() / WALK_BATCH;
 	__s64 more = 1;
 
 	for (i = 0; i < PYMEM_MAX_WALK / WALK_BATCH && i < most && more > 0; i++)
@@ -169,7 +175,7 @@ SEPARATE __u64 walk_frames(void)
 	if (!layout)
 		return 1;
 	c.py = layout_of(layout);
-	LOOP(PYMEM_MAX_WALK - walk_less, walk_body, &c);
+	LOOP(walk_most(), walk_body, &c);
 	return c.more != 0;
 }
 #endif

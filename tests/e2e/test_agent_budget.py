@@ -99,7 +99,8 @@ def test_levels(store, tmp_path):
     program, config = tmp_path / "levels.py", tmp_path / "agent.toml"
     program.write_text(PROGRAM)
     config.write_text('budget = "%s"\n' % LARGE)
-    with Target(["/usr/bin/python3", str(program)]) as target, \
+    # Something that costs less when it is not traced: else that would be taken back.
+    with Target(["/usr/bin/python3", str(program)]) as target, Target(["/usr/bin/python3", "-c", CHURN]), \
             Agent(store, "--config", config, "--listen", "127.0.0.1:0") as agent:
         agent.says("records")
         pid, optional = target.pid, {"fault_user", "fault_kernel"}

@@ -76,6 +76,17 @@ def test_both(store, path):
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
+def test_second(store, path):
+    """A second agent that may not run leaves the file of the first one alone."""
+    with Agent(store, "--textfile", path) as agent:
+        harness.until(path.exists, "written")
+        with Agent(store, "--textfile", path) as second:
+            assert second.wait() == 1
+        assert path.exists(), second.text()
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert not path.exists()
+
+
 def test_rights(store, path):
     """It takes no more capabilities than the unit has."""
     limited = ["setpriv", "--bounding-set", "-all," + ",".join("+" + name.lower() for name in rights_of_the_unit())]

@@ -32,6 +32,7 @@ struct given {
 	unsigned begun, ended, cancelled, kept;
 	int begin_error, end_error;
 	unsigned end_ms; /* that the end of one takes */
+	size_t more;	 /* bytes, behind what a profile has otherwise */
 };
 
 static int make_text(void *arg, struct metrics_texts *texts)
@@ -71,9 +72,12 @@ static int end(void *arg, unsigned place, char **profile, size_t *size)
 	usleep(g->end_ms * 1000);
 	if (g->end_error)
 		return g->end_error;
-	*profile = strdup("a profile");
-	*size = strlen("a profile");
-	return *profile ? 0 : -ENOMEM;
+	*size = strlen("a profile") + g->more;
+	*profile = calloc(1, *size + 1);
+	if (!*profile)
+		return -ENOMEM;
+	strcpy(*profile, "a profile");
+	return 0;
 }
 
 static void cancel(void *arg, unsigned place)

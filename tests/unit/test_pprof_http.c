@@ -131,6 +131,54 @@ static void crowds(void **state)
 	assert_int_equal(metrics_http_counts(g->http).dropped, 0);
 }
 
+/* Reads all that comes. Returns the number of bytes. */
+static size_t drain(int fd)
+{
+	static char bytes[1 << 16];
+	size_t size = 0;
+	ssize_t got;
+
+	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		size += (size_t)got;
+	return size;
+}
+
+#define LARGE ((size_t)16 << 20) /* more than sockets hold */
+
+/* Who has a profile and does not take it keeps the place: memory is that of so many. */
+static int client_of_unread(const struct given *g)
+{
+	int fds[PPROF_PLACES];
+
+	for (size_t i = 0; i < PPROF_PLACES; i++) {
+		fds[i] = connected(g);
+		if (send(fds[i], RSS("?seconds=1"), strlen(RSS("?seconds=1")), MSG_NOSIGNAL) < 0)
+			return 1;
+	}
+	sleep(3);
+	if (!answers(g, RSS("?seconds=1"), MANY, "as many wait as may wait") ||
+	    !answers(g, "GET /debug/pprof/kept HTTP/1.1\r\nHost: x\r\n\r\n", MANY,
+		     "as many wait as may wait"))
+		return 2;
+	for (size_t i = 0; i < PPROF_PLACES; i++)
+		if (drain(fds[i]) < LARGE)
+			return 3;
+	/* Now there is room. */
+	sleep(1);
+	return answers(g, RSS("?seconds=1"), "HTTP/1.1 200 OK", "a profile") ? 0 : 4;
+}
+
+static void unread(void **state)
+{
+	struct given *g = *state;
+
+	g->more = LARGE;
+	assert_int_equal(served(g, client_of_unread), 0);
+	assert_int_equal(metrics_http_counts(g->http).dropped, 0);
+	assert_int_equal(g->begun, PPROF_PLACES + 1);
+	assert_int_equal(g->kept, 0);
+}
+
 /* Who goes away gives its place to others. */
 static int client_that_goes(const struct given *g)
 {
@@ -231,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(not_served, setup, teardown),
 		cmocka_unit_test_setup_teardown(profiles, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(crowds, setup_pprof, teardown),
+		cmocka_unit_test_setup_teardown(unread, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(gone, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(long_ones, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup_pprof, teardown),

@@ -193,6 +193,14 @@ static void test_failures(void **state)
 	assert_non_null(pprof_source_model(g->source, 1));
 }
 
+static bool has_note(const struct model *model, const char *text)
+{
+	for (size_t i = 0; i < model->note_count; i++)
+		if (!strcmp(model->notes[i], text))
+			return true;
+	return false;
+}
+
 /* Resident is what lines touched first, what was before, and what is unknown. */
 static void test_kept(void **state)
 {
@@ -211,9 +219,11 @@ static void test_kept(void **state)
 	touched[0].pages[0] = 70;
 	touched[1].resident = (struct counts_resident){.image = 2, .error = -EPERM};
 	g->table.touched_count = 2;
+	g->table.notes[COUNTS_NOTE_EVENTS] = "some pages were not seen";
 	model = pprof_source_kept(g->source, &report);
 	assert_non_null(model);
 	assert_int_equal(model->process_count, 2);
+	assert_true(has_note(model, "some pages were not seen"));
 	p = process_of(model, 1);
 	assert_true(p->resident_known);
 	assert_int_equal(p->rss_end_bytes, 100 * g->page);

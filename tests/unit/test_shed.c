@@ -22,7 +22,11 @@ static int go_on(struct shed *shed, unsigned windows, double part)
 	int changes = 0;
 
 	for (unsigned i = 0; i < windows; i++) {
-		const struct shed_use use = {10, part * budget.cpu * 10, 30 * MIB};
+		const struct shed_use use = {
+			.seconds = 10,
+			.trace = part * budget.cpu * 10,
+			.memory = 30 * MIB,
+		};
 
 		changes += shed_step(shed, &budget, &use);
 	}
@@ -81,7 +85,109 @@ static void test_steady_overload(void **state)
 		assert_int_equal(shed_level(&shed), SHED_PROCESSES);
 		assert_int_equal(shed_parts(&shed), parts);
 	}
-	assert_int_equal(go_on(&shed, 1000, 1.5), 0);
+	/* It has brought something. */
+	assert_int_equal(go_on(&shed, 1000, 1.4), 0);
+	assert_int_equal(shed_parts(&shed), SHED_PARTS);
+	assert_true(shed_cuts(&shed));
+}
+
+/* So many windows, with parts of the budget. Each part is what it is at step 0; what `reduces` says
+ * is halved by events, and `trace` goes down with each step behind. Returns the highest step. */
+struct load {
+	double trace, faults, serve;
+	bool events_halve, steps_reduce;
+	uint64_t memory, freed; /* bytes; for each part of processes */
+};
+
+static unsigned run(struct shed *shed, unsigned windows, const struct load *load)
+{
+	unsigned highest = 0;
+
+	for (unsigned i = 0; i < windows; i++) {
+		bool halved = load->events_halve && shed->step >= SHED_EVENTS;
+		double left = load->steps_reduce ? 1 - 0.15 * shed->step : 1;
+		const struct shed_use use = {
+			.seconds = 10,
+			.trace = load->trace * left * budget.cpu * 10,
+			.faults = load->faults * (halved ? 0.5 : 1) * budget.cpu * 10,
+			.serve = load->serve * budget.cpu * 10,
+			.memory = load->memory - shed_parts(shed) * load->freed,
+		};
+
+		shed_step(shed, &budget, &use);
+		highest = shed->step > highest ? shed->step : highest;
+	}
+	return highest;
+}
+
+/* Whoever sends requests, as many as they like, makes the agent shed nothing. */
+static void test_requests(void **state)
+{
+	const struct load load = {.trace = 0.5, .serve = 20};
+	struct shed shed = warm();
+
+	(void)state;
+	assert_int_equal(run(&shed, 5000, &load), 0);
+	/* And nothing is kept back for them. */
+	go_on(&shed, 3 * SHED_OVER, 2);
+	assert_int_equal(shed.step, SHED_PROCESSES);
+	run(&shed, 1000, &load);
+	assert_int_equal(shed.step, 0);
+}
+
+/* Whoever causes page faults makes it count no events, and go on tracing. */
+static void test_faults(void **state)
+{
+	const struct load load = {.trace = 0.5, .faults = 20, .events_halve = true},
+			  dull = {.trace = 0.5, .faults = 20};
+	struct shed shed = warm();
+	unsigned tried = 0;
+
+	(void)state;
+	assert_int_equal(run(&shed, 5000, &load), SHED_EVENTS);
+	assert_int_equal(shed.step, SHED_EVENTS);
+	/* Where faults cost the same without events, these come back, for an hour. */
+	shed = warm();
+	assert_int_equal(run(&shed, SHED_OVER, &dull), SHED_EVENTS);
+	assert_int_equal(run(&shed, SHED_OVER, &dull), SHED_EVENTS);
+	assert_true(shed.step == SHED_NOTHING && shed.cause.useless);
+	assert_int_equal(shed.cause.level, SHED_EVENTS);
+	assert_int_equal(run(&shed, SHED_HELD - 1, &dull), 0);
+	for (unsigned i = 0; i < 5000; i++)
+		tried += run(&shed, 1, &dull) > 0;
+	assert_true(tried > 0 && tried < 5000 / 50);
+	/* What can be reduced is, beside that. */
+	assert_int_equal(go_on(&shed, SHED_OVER, 1.5) + go_on(&shed, SHED_OVER, 1.5) +
+				 (int)(shed.step == SHED_EVENTS),
+			 2);
+}
+
+/* Work that is the same whatever is traced: in the end all is traced again, for an hour. */
+static void test_useless(void **state)
+{
+	const struct load load = {.trace = 3};
+	struct shed shed = warm();
+	unsigned untraced = 0, windows = 5000;
+
+	(void)state;
+	assert_int_equal(run(&shed, (2 + SHED_PARTS) * SHED_OVER, &load), 1 + SHED_PARTS + 1);
+	run(&shed, SHED_OVER, &load);
+	assert_int_equal(shed.step, SHED_EVENTS);
+	assert_true(shed.cause.useless && shed.cause.level == SHED_PROCESSES);
+	assert_int_equal(run(&shed, SHED_HELD - 1, &load), SHED_EVENTS);
+	for (unsigned i = 0; i < windows; i++)
+		untraced += run(&shed, 1, &load) >= SHED_PROCESSES;
+	assert_true(untraced < windows / 15);
+}
+
+/* What the steps reduce a little, each, is not taken back. */
+static void test_useful(void **state)
+{
+	const struct load load = {.trace = 5, .faults = 3, .steps_reduce = true};
+	struct shed shed = warm();
+
+	(void)state;
+	run(&shed, 5000, &load);
 	assert_int_equal(shed_parts(&shed), SHED_PARTS);
 }
 
@@ -142,7 +248,7 @@ static void test_flapping(void **state)
 static void test_memory(void **state)
 {
 	struct shed shed = warm();
-	struct shed_use use = {10, 0, 80 * MIB};
+	struct shed_use use = {.seconds = 10, .memory = 80 * MIB};
 	int changes = 0;
 
 	(void)state;
@@ -160,10 +266,41 @@ static void test_memory(void **state)
 	assert_int_equal(changes, 0);
 }
 
+/* For memory no stack is cut, and it ends where a step frees nothing. */
+static void test_memory_steps(void **state)
+{
+	const struct load frees = {.memory = 80 * MIB, .freed = 2 * MIB},
+			  keeps = {.memory = 80 * MIB},
+			  both = {.memory = 80 * MIB, .freed = 2 * MIB, .trace = 2};
+	struct shed shed = warm();
+
+	(void)state;
+	assert_int_equal(run(&shed, SHED_OVER, &frees), SHED_EVENTS);
+	assert_int_equal(run(&shed, SHED_OVER, &frees), SHED_PROCESSES);
+	assert_false(shed_cuts(&shed));
+	assert_true(shed.cause.by_memory && shed.cause.level == SHED_PROCESSES);
+	run(&shed, 1000, &frees);
+	assert_int_equal(shed_parts(&shed), SHED_PARTS);
+	assert_false(shed_cuts(&shed));
+	/* CPU time is another reason. */
+	run(&shed, SHED_OVER, &both);
+	assert_true(shed_cuts(&shed) && shed_parts(&shed) == SHED_PARTS);
+	shed = warm();
+	assert_int_equal(run(&shed, 3 * SHED_OVER, &keeps), SHED_PROCESSES);
+	assert_true(shed.step == SHED_EVENTS && shed.cause.useless);
+	assert_int_equal(run(&shed, SHED_HELD - 1, &keeps), SHED_EVENTS);
+	assert_int_equal(run(&shed, 2 * SHED_OVER, &keeps), SHED_PROCESSES);
+	/* From processes it goes back to events: depth was never shed. */
+	shed = warm();
+	run(&shed, 2 * SHED_OVER, &frees);
+	assert_int_equal(go_on(&shed, SHED_UNDER, 0.1), -1);
+	assert_true(shed.step == SHED_EVENTS && shed.cause.level == SHED_PROCESSES);
+}
+
 static void test_no_limits(void **state)
 {
 	static const struct shed_budget none = {.window = 10};
-	const struct shed_use much = {10, 1000, 1ull << 40}, nothing = {};
+	const struct shed_use much = {10, 1000, 1000, 1000, 1ull << 40}, nothing = {};
 	struct shed shed = warm();
 
 	(void)state;
@@ -230,6 +367,11 @@ int main(void)
 		cmocka_unit_test(test_keeps_between),
 		cmocka_unit_test(test_flapping),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory_steps),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_useless),
+		cmocka_unit_test(test_useful),
 		cmocka_unit_test(test_no_limits),
 		cmocka_unit_test(test_texts),
 	};

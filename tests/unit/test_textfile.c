@@ -88,6 +88,26 @@ static void test_write(void **state)
 	umask(before);
 }
 
+/* What this agent has not written is another's: it stays. */
+static void test_others(void **state)
+{
+	struct given *g = *state;
+	struct textfile second = {.folder = -1};
+	char why[512];
+
+	opened(g);
+	assert_int_equal(textfile_write(&g->file, "1\n", 2), 0);
+	assert_int_equal(textfile_open(&second, g->path, why, sizeof(why)), 0);
+	textfile_close(&second);
+	has(g->path, "1\n");
+	assert_int_equal(textfile_open(&second, g->path, why, sizeof(why)), 0);
+	assert_int_equal(textfile_write(&second, "2\n", 2), 0);
+	textfile_close(&g->file);
+	has(g->path, "2\n");
+	textfile_close(&second);
+	assert_int_equal(access(g->path, F_OK), -1);
+}
+
 /* Links, and what an agent left that was killed, are replaced and not followed. */
 static void test_links(void **state)
 {
@@ -134,6 +154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 	};

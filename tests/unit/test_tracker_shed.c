@@ -91,6 +91,26 @@ static void test_takes_turns(void **state)
 	assert_int_equal(traced(g), 6);
 }
 
+/* The first choice is by what changed since the call before it, and not since the beginning. */
+static void test_watches(void **state)
+{
+	struct given *g = *state;
+	const struct tracker_shedding watch = {.events = true, .watch = true, .of = 4};
+
+	make_family(g);
+	/* These were large, and are idle. */
+	for (uint32_t i = 1; i <= 2; i++)
+		grow(g, i, 10000);
+	assert_int_equal(tracker_shed(&g->tracker, &watch), 0);
+	assert_int_equal(traced(g), CHILDREN + 1);
+	for (uint32_t i = 3; i <= CHILDREN; i++)
+		grow(g, i, 1000);
+	grow(g, g->self, 1000);
+	assert_int_equal(shed(g, 1), 0);
+	assert_false(is_traced(g, 1) || is_traced(g, 2));
+	assert_int_equal(traced(g), 6);
+}
+
 static void test_keeps(void **state)
 {
 	struct given *g = *state;
@@ -186,8 +206,9 @@ static void test_notes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_least_first), TEST(test_takes_turns), TEST(test_keeps),
-		TEST(test_children),	TEST(test_failures),	TEST(test_notes),
+		TEST(test_least_first), TEST(test_takes_turns), TEST(test_watches),
+		TEST(test_keeps),	TEST(test_children),	TEST(test_failures),
+		TEST(test_notes),
 	};
 
 	return cmocka_run_group_tests_name("tracker_shed", tests, NULL, NULL);

@@ -36,7 +36,10 @@ static int hear_stack(uint32_t image, const struct counts_stack *stack, uint64_t
 
 static struct heard hear(struct given *g)
 {
-	static const struct counts_touched_reader reader = {hear_image, hear_stack};
+	static const struct counts_touched_reader reader = {
+		.image = hear_image,
+		.stack = hear_stack,
+	};
 	struct heard h = {};
 
 	poll_all(g);
@@ -224,6 +227,66 @@ static void test_unread(void **state)
 	assert_int_equal(hear(g).count, 0);
 }
 
+static unsigned looks_left; /* at the clock, before it is late */
+
+static bool is_late(void *arg)
+{
+	(void)arg;
+	return !looks_left || !--looks_left;
+}
+
+static struct heard hear_in_time(struct given *g, unsigned looks)
+{
+	static const struct counts_touched_reader reader = {hear_image, hear_stack, is_late};
+	struct heard h = {};
+
+	poll_all(g);
+	looks_left = looks;
+	assert_int_equal(tracker_each_touched(&g->tracker, &reader, &h), looks ? 0 : -ETIME);
+	return h;
+}
+
+/* What was not reached comes first the next time; what takes too long does not keep others from
+ * their turn. */
+static void test_late(void **state)
+{
+	struct given *g = *state;
+	uint32_t first[3];
+	struct heard h;
+
+	give(g, g->self, 1, 5);
+	for (uint32_t child = 20; child <= 21; child++)
+		fake_fork(g->session, g->self, child, PID(child));
+	fake_touch(g->session, 1, AT, 2, 5);
+	fake_reside(g->session, AT, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		h = hear_in_time(g, 0);
+		assert_int_equal(h.count, 1);
+		assert_int_equal(h.of[0].error, 0);
+		first[i] = h.of[0].image;
+	}
+	assert_true(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
+	h = hear_in_time(g, 100);
+	assert_int_equal(h.count, 3);
+	/* As many pages as are read between two looks: each one is given up. */
+	g->session->resident_count = 0;
+	fake_reside(g->session, AT, 1 << 16);
+	for (unsigned i = 0; i < 3; i++) {
+		h = hear_in_time(g, 0);
+		assert_int_equal(h.count, 1);
+		assert_int_equal(h.of[0].error, -ETIME);
+		assert_int_equal(h.stack_count, 0);
+		first[i] = h.of[0].image;
+	}
+	assert_true(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
+	/* And nothing of them is left. */
+	g->session->resident_count = 0;
+	fake_reside(g->session, AT, 2);
+	h = hear(g);
+	assert_int_equal(h.count, 3);
+	assert_int_equal(heard_pages(&h, g->self, 5), 2);
+}
+
 struct pages {
 	uint64_t sum, known, before;
 	uint64_t last;
@@ -271,7 +334,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_lines), TEST(test_leaves), TEST(test_before), TEST(test_forked),
-		TEST(test_ended), TEST(test_unread), TEST(test_pages),
+		TEST(test_ended), TEST(test_unread), TEST(test_pages),	TEST(test_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

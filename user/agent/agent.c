@@ -251,6 +251,7 @@ static int new_profiler(struct agent *a)
 				.faults = true,
 				.syscalls = true,
 				.changes = true,
+				.limits_itself = true,
 				.last_words = true,
 				.touched = o->pprof_kept,
 				.max_stacks = o->max_stacks,

@@ -113,7 +113,9 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 {
 	const struct agent *a = m->agent;
 	uint64_t since = a->paused_ns ? clock_ns(CLOCK_MONOTONIC) - a->paused_ns : 0;
+	uint64_t walks_ns, faults_ns;
 
+	profiler_cpu_ns(a->profiler, &walks_ns, &faults_ns);
 	profiler_facts(a->profiler, facts);
 	return (struct metrics_agent){
 		.facts = facts,
@@ -123,8 +125,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 		.recording = !recorder_pauses(a->recorder),
 		.write_errors = a->write_errors,
 		.unrecorded_seconds = (double)(a->unrecorded_ns + since) / 1e9,
-		.memory = agent_memory(),
-		.bpf_seconds = (double)profiler_cpu_ns(a->profiler) / 1e9,
+		.memory = agent_rss(),
+		.bpf_seconds = (double)(walks_ns + faults_ns) / 1e9,
 		.shed_level = shed_level(&a->shed),
 		.shed_seconds =
 			{
@@ -141,22 +143,39 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 	};
 }
 
-/* Fills `sums` of programs with `lines` lines of each. `*model` becomes that which they are of. 0
- * or -errno. */
+/* Computes lines anew, from a snapshot, which has all stacks, and keeps them. 0 or -errno. */
+static int compute_lines(struct agent_metrics *m, unsigned lines, double now)
+{
+	double began = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+	const struct model *model = profiler_snapshot(m->agent->profiler, false);
+	struct group_sums sums = {};
+	int err = model ? group_sums_make(model, MODEL_BY_PROGRAM, GROUPS, lines, &sums) : -errno;
+
+	if (err)
+		return err;
+	err = metric_lines_keep(m->lines, &sums, now,
+				clock_seconds(CLOCK_THREAD_CPUTIME_ID) - began);
+	group_sums_free(&sums);
+	return err;
+}
+
+/* Fills `sums` of programs with `lines` lines of each. `*model` becomes that which they are of. All
+ * but lines comes from the same kind of model each time: a snapshot knows better what is
+ * unattributed, and a figure that went up and down with it would tell of changes that there were
+ * not. 0 or -errno. */
 static int sum_programs(struct agent_metrics *m, unsigned lines, struct group_sums *sums,
 			struct model **model)
 {
-	double now = clock_seconds(CLOCK_MONOTONIC), began = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
-	bool due = lines && metric_lines_are_due(m->lines, now, LINES_PART);
-	struct profiler *profiler = m->agent->profiler;
-	int err;
+	double now = clock_seconds(CLOCK_MONOTONIC);
+	int err = 0;
 
-	*model = due ? profiler_snapshot(profiler, false) : profiler_brief(profiler);
-	err = *model ? metric_book_sums(m->programs, *model, due ? lines : 0, sums) : -errno;
-	if (due && !err)
-		err = metric_lines_keep(m->lines, sums, now,
-					clock_seconds(CLOCK_THREAD_CPUTIME_ID) - began);
-	else if (lines && !err)
+	if (lines && metric_lines_are_due(m->lines, now, LINES_PART))
+		err = compute_lines(m, lines, now);
+	if (err)
+		return err;
+	*model = profiler_brief(m->agent->profiler);
+	err = *model ? metric_book_sums(m->programs, *model, 0, sums) : -errno;
+	if (lines && !err)
 		err = metric_lines_put(m->lines, sums);
 	return err;
 }
@@ -169,7 +188,7 @@ static int render(void *arg, struct metrics_texts *texts)
 	struct counts_facts facts;
 	struct metrics_agent own;
 	unsigned lines = m->agent->options.metrics_lines;
-	struct model *model;
+	struct model *model = NULL;
 	int err = sum_programs(m, lines, &sums[0], &model);
 
 	err = err ?: report_add_cgroups(model);
@@ -330,6 +349,11 @@ int agent_metrics_watch(struct agent_metrics *m)
 	if (m->http)
 		agent_say(m->agent, "serves metrics at %s", m->listener.url);
 	return 0;
+}
+
+uint64_t agent_metrics_cpu_ns(const struct agent_metrics *m)
+{
+	return m && m->http ? metrics_http_cpu_ns(m->http) : 0;
 }
 
 static bool differs(const char *one, const char *other)

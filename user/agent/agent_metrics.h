@@ -21,6 +21,8 @@ void agent_metrics_gone(struct agent_metrics *metrics, const struct model_proces
 /* A signal has ended the process. `metrics` may be NULL. */
 void agent_metrics_killed(struct agent_metrics *metrics, const struct model_process *process,
 			  enum death_cause cause);
+/* CPU time in nanoseconds that requests have taken so far. `metrics` may be NULL. */
+uint64_t agent_metrics_cpu_ns(const struct agent_metrics *metrics);
 /* Calls fn for each option of it that `asked` has otherwise. `metrics` may be NULL. */
 void agent_metrics_compare(const struct agent_metrics *metrics, const struct agent_options *asked,
 			   void (*fn)(bool differs, const char *option));

@@ -127,6 +127,13 @@ static int kept(void *arg, char **profile, size_t *size)
 	return err;
 }
 
+static uint64_t took_ns(void *arg)
+{
+	const struct agent *a = arg;
+
+	return pprof_source_took_ns(a->pprof);
+}
+
 struct pprof_ops agent_pprof_ops(struct agent *a)
 {
 	return (struct pprof_ops){
@@ -135,6 +142,7 @@ struct pprof_ops agent_pprof_ops(struct agent *a)
 		.end = end,
 		.cancel = cancel,
 		.kept = a->options.pprof_kept ? kept : NULL,
+		.took_ns = took_ns,
 	};
 }
 

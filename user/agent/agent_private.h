@@ -48,7 +48,8 @@ struct agent {
 	struct shed shed;
 	struct agent_used {  /* in all, when the window began */
 		double time; /* CLOCK_MONOTONIC, seconds; 0: none has begun */
-		uint64_t cpu_ns;
+		/* CPU time: of the agent, and of it of requests; of BPF programs */
+		uint64_t own_ns, serve_ns, walks_ns, faults_ns;
 	} used;
 	bool unshed_failed; /* which was said */
 	bool too_small;	    /* which was said */
@@ -72,9 +73,10 @@ void agent_tell_more_deaths(struct agent *agent, bool ends);
 /* Once a second, after the figures were read: looks at what the agent uses itself, when a window is
  * over, and sheds what is beyond its budget. What it sheds is said, and failures are. */
 void agent_tick_budget(struct agent *agent);
-/* What the agent uses itself, without its helpers: CPU time in nanoseconds, with that of its BPF
- * programs; resident memory in bytes, 0: it can't be read. */
-uint64_t agent_cpu_ns(const struct agent *agent);
+/* The agent's memory in bytes, without its helpers; 0: it can't be read. agent_rss(): what is
+ * resident. agent_memory(): of it what is its own, and not a part of a file, of the program, or of
+ * a table of the kernel that it reads (RssAnon). */
+uint64_t agent_rss(void);
 uint64_t agent_memory(void);
 
 /* agent_files.c: which recording is written */

@@ -3,8 +3,10 @@
  * it uses itself, and records less if that is too much, for as long as it is.
  *
  * It counts its own CPU time, that of its BPF programs in the processes that run them, and its
- * resident memory. When what is decided in model/shed.h; what is left out in track/tracker_shed.c.
- * Here the two are brought together, and said. */
+ * own memory. CPU time is kept apart by what can reduce it: anybody can cause page faults, and may
+ * be able to send requests, and neither is a reason to trace less. When what is decided in
+ * model/shed.h; what is left out in track/tracker_shed.c. Here the two are brought together, and
+ * said. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -24,15 +26,21 @@ static uint64_t ns_of(struct timeval time)
 	return (uint64_t)time.tv_sec * NS + (uint64_t)time.tv_usec * 1000;
 }
 
-uint64_t agent_cpu_ns(const struct agent *a)
+/* In all, so far. */
+static struct agent_used used_now(const struct agent *a)
 {
+	struct agent_used used = {.time = clock_seconds(CLOCK_MONOTONIC)};
 	struct rusage usage = {};
 
 	getrusage(RUSAGE_SELF, &usage);
-	return ns_of(usage.ru_utime) + ns_of(usage.ru_stime) + profiler_cpu_ns(a->profiler);
+	profiler_cpu_ns(a->profiler, &used.walks_ns, &used.faults_ns);
+	used.serve_ns =
+		agent_metrics_cpu_ns(a->metrics) + (a->pprof ? pprof_source_took_ns(a->pprof) : 0);
+	used.own_ns = ns_of(usage.ru_utime) + ns_of(usage.ru_stime);
+	return used;
 }
 
-uint64_t agent_memory(void)
+uint64_t agent_rss(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
 	unsigned long long pages = 0;
@@ -42,6 +50,31 @@ uint64_t agent_memory(void)
 	if (file)
 		fclose(file);
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t agent_memory(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long kib = 0;
+	char line[128];
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "RssAnon: %llu kB", &kib) == 1;
+	if (file)
+		fclose(file);
+	return found ? kib << 10 : 0;
+}
+
+/* What was freed goes back to the kernel first if it is too much: else it would count on. */
+static uint64_t memory_left(uint64_t most)
+{
+	uint64_t memory = agent_memory();
+
+	if (!most || memory <= most)
+		return memory;
+	malloc_trim(0);
+	return agent_memory();
 }
 
 static bool keeps(uint32_t image, void *arg)
@@ -57,7 +90,8 @@ static void apply(struct agent *a)
 	enum shed_level level = shed_level(&a->shed);
 	const struct tracker_shedding shedding = {
 		.events = level >= SHED_EVENTS,
-		.frames = level >= SHED_DEPTH ? FRAMES : 0,
+		.frames = shed_cuts(&a->shed) ? FRAMES : 0,
+		.watch = level >= SHED_EVENTS,
 		.parts = shed_parts(&a->shed),
 		.of = SHED_PARTS,
 		.keeps = keeps,
@@ -91,43 +125,52 @@ static void put_cause(const struct agent *a, char *text, size_t size)
 
 static void say(const struct agent *a, int change)
 {
-	/* What is shed now, or is not any more. */
-	enum shed_level level = shed_level(&a->shed);
-	unsigned parts = shed_parts(&a->shed);
+	const struct shed_cause *why = &a->shed.cause;
 	char cause[128];
 
 	put_cause(a, cause, sizeof(cause));
-	if (parts)
+	if (why->useless)
+		agent_complain("sheds %s no more, since that brought nothing: %s",
+			       shed_name(why->level), cause);
+	/* Of processes, some may be shed still. */
+	else if (why->level == SHED_PROCESSES && shed_parts(&a->shed))
 		agent_complain("sheds processes (%u are not traced): %s",
 			       profiler_untraced(a->profiler), cause);
 	else if (change > 0)
-		agent_complain("sheds %s: %s", shed_name(level), cause);
+		agent_complain("sheds %s: %s", shed_name(why->level), cause);
 	else
-		agent_complain("sheds %s no more: %s", shed_name(level + 1), cause);
+		agent_complain("sheds %s no more: %s", shed_name(why->level), cause);
+}
+
+static double seconds_of(uint64_t after_ns, uint64_t before_ns)
+{
+	return after_ns > before_ns ? (double)(after_ns - before_ns) / 1e9 : 0;
 }
 
 void agent_tick_budget(struct agent *a)
 {
 	const struct shed_budget *budget = &a->options.budget;
 	double now = clock_seconds(CLOCK_MONOTONIC);
-	uint64_t cpu_ns;
+	const struct agent_used before = a->used;
+	struct agent_used *used = &a->used;
 	struct shed_use use;
+	double own;
 	int change;
 
 	/* Ticks are never early, and may be late. */
-	if (a->used.time > 0 && now - a->used.time < budget->window - 0.5)
+	if (before.time > 0 && now - before.time < budget->window - 0.5)
 		return;
-	cpu_ns = agent_cpu_ns(a);
+	*used = used_now(a);
+	own = seconds_of(used->own_ns, before.own_ns);
 	use = (struct shed_use){
-		.seconds = a->used.time > 0 ? now - a->used.time : 0,
-		.cpu_seconds = (double)(cpu_ns - a->used.cpu_ns) / 1e9,
-		.memory = agent_memory(),
+		.seconds = before.time > 0 ? used->time - before.time : 0,
+		.faults = seconds_of(used->faults_ns, before.faults_ns),
+		.serve = seconds_of(used->serve_ns, before.serve_ns),
+		.memory = memory_left(budget->memory),
 	};
-	a->used = (struct agent_used){now, cpu_ns};
+	use.serve = use.serve < own ? use.serve : own;
+	use.trace = own - use.serve + seconds_of(used->walks_ns, before.walks_ns);
 	change = shed_step(&a->shed, budget, &use);
-	/* What was freed goes back to the kernel, or it would count on. */
-	if (change > 0 && a->shed.cause.by_memory)
-		malloc_trim(0);
 	apply(a);
 	if (change)
 		say(a, change);

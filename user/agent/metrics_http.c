@@ -291,9 +291,11 @@ static void arm(struct metrics_http *http)
 static void on_turn(void *arg)
 {
 	struct metrics_http *http = arg;
+	uint64_t began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	MHD_run(http->daemon);
 	arm(http);
+	http->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - began;
 }
 
 void http_turn(struct metrics_http *http)
@@ -365,6 +367,11 @@ struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
 struct metrics_http_counts metrics_http_counts(const struct metrics_http *http)
 {
 	return http->counts;
+}
+
+uint64_t metrics_http_cpu_ns(const struct metrics_http *http)
+{
+	return http->cpu_ns;
 }
 
 void metrics_http_free(struct metrics_http *http)

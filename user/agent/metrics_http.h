@@ -21,7 +21,7 @@ struct metrics_texts {
 typedef int metrics_render_fn(void *arg, struct metrics_texts *texts);
 
 /* Profiles in the format of pprof. */
-#define PPROF_PLACES 4 /* requests that may wait at a time */
+#define PPROF_PLACES 4 /* requests that may wait, or take their profile, at a time */
 
 struct pprof_ops {
 	void *arg; /* of all of them */
@@ -33,6 +33,9 @@ struct pprof_ops {
 	void (*cancel)(void *arg, unsigned place);
 	/* Makes the profile of what is resident now. 0 or -errno. NULL: it is not noted. */
 	int (*kept)(void *arg, char **profile, size_t *size);
+	/* Nanoseconds that were needed so far between begin() and end(), for all of them. NULL:
+	 * none are. */
+	uint64_t (*took_ns)(void *arg);
 };
 
 /* What happened since the beginning. */
@@ -59,6 +62,8 @@ struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
 /* Serves in `loop` from now on. 0 or -errno. */
 int metrics_http_watch(struct metrics_http *http, struct loop *loop);
 struct metrics_http_counts metrics_http_counts(const struct metrics_http *http);
+/* CPU time in nanoseconds that requests have taken so far, whatever they asked for. */
+uint64_t metrics_http_cpu_ns(const struct metrics_http *http);
 /* To be called before the loop is freed. The listener stays open. NULL is allowed. */
 void metrics_http_free(struct metrics_http *http);
 

@@ -16,7 +16,7 @@ struct client {
 	bool waits; /* for a profile: the library does not look at it */
 };
 
-struct pprof_place { /* a request that waits */
+struct pprof_place { /* a request that waits, or whose answer was not taken yet */
 	struct metrics_http *http;
 	struct MHD_Connection *connection; /* NULL: the place is free */
 	struct client *client;
@@ -42,6 +42,8 @@ struct metrics_http {
 	const struct pprof_ops *pprof; /* NULL: profiles are not served */
 	struct pprof_place places[PPROF_PLACES];
 	uint64_t rest_ns; /* until then no profile is begun */
+	uint64_t took_ns; /* of pprof_ops.took_ns, what counts already */
+	uint64_t cpu_ns;  /* metrics_http_cpu_ns() */
 };
 
 /* metrics_http.c */

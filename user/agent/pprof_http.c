@@ -5,8 +5,8 @@
  *
  * What bounds clients, beside the list in metrics_http.c:
  *
- *   - PPROF_PLACES requests wait at a time, PPROF_SECONDS_MOST each. Others are refused (429), and
- *     told when a place will be free.
+ *   - PPROF_PLACES requests wait at a time, PPROF_SECONDS_MOST each, or have a profile that they
+ * have not taken yet. Others are refused (429), and told when a place will be free.
  *   - After something took LONG_NS or longer, nothing is begun until REST times as long has gone
  * by.
  *   - Who has gone has no place: its connection is looked at while the sweep runs.
@@ -77,9 +77,18 @@ static enum MHD_Result refuse_until(struct metrics_http *http, struct MHD_Connec
 			   seconds);
 }
 
-static bool rests(const struct metrics_http *http)
+/* What has ended while somebody waits was taken for them, too: that is a part of their time. */
+static bool rests(struct metrics_http *http)
 {
-	return clock_ns(CLOCK_MONOTONIC) < http->rest_ns;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t took = http->pprof->took_ns ? http->pprof->took_ns(http->pprof->arg) : 0;
+	uint64_t more = took - http->took_ns;
+
+	http->took_ns = took;
+	http->counts.profile_seconds += (double)more / (double)NS;
+	if (more >= LONG_NS && now + REST * more > http->rest_ns)
+		http->rest_ns = now + REST * more;
+	return now < http->rest_ns;
 }
 
 /* --- answers --- */
@@ -115,9 +124,24 @@ static enum MHD_Result send_profile(struct metrics_http *http, struct MHD_Connec
 	return result;
 }
 
-static enum MHD_Result send_kept(struct metrics_http *http, struct MHD_Connection *connection)
+/* A place; NULL: all are taken, and `*free_ns` becomes when the first one will be free. */
+static struct pprof_place *find_place(struct metrics_http *http, uint64_t *free_ns)
 {
-	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+	*free_ns = UINT64_MAX;
+	for (struct pprof_place *p = http->places; p < http->places + PPROF_PLACES; p++) {
+		if (!p->connection)
+			return p;
+		if (p->due_ns < *free_ns)
+			*free_ns = p->due_ns;
+	}
+	return NULL;
+}
+
+static enum MHD_Result send_kept(struct metrics_http *http, struct MHD_Connection *connection,
+				 void **context)
+{
+	uint64_t began = clock_ns(CLOCK_MONOTONIC), free_ns;
+	struct pprof_place *place;
 	char *profile = NULL;
 	size_t size = 0;
 	int err;
@@ -129,6 +153,12 @@ static enum MHD_Result send_kept(struct metrics_http *http, struct MHD_Connectio
 	if (rests(http))
 		return refuse_until(http, connection, http->rest_ns,
 				    "the last profile took long\n");
+	place = find_place(http, &free_ns);
+	if (!place)
+		return refuse_until(http, connection, free_ns, "as many wait as may wait\n");
+	/* Until pprof_http_completed(). */
+	*place = (struct pprof_place){.http = http, .connection = connection};
+	*context = place;
 	err = http->pprof->kept(http->pprof->arg, &profile, &size);
 	note_time(http, began, REST_NS);
 	http->counts.profiles += !err;
@@ -161,6 +191,7 @@ static void on_due(void *arg)
 	struct pprof_place *place = arg;
 	struct metrics_http *http = place->http;
 	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	char *profile = NULL;
 	size_t size = 0;
 
@@ -169,6 +200,7 @@ static void on_due(void *arg)
 		place->profile = response_of(profile, size);
 	http->counts.profiles += !place->error;
 	note_time(http, began, 0);
+	http->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began;
 	resume(place);
 	http_turn(http);
 }
@@ -199,19 +231,6 @@ void pprof_http_end(struct metrics_http *http)
 	for (struct pprof_place *p = http->places; p < http->places + PPROF_PLACES; p++)
 		if (waits(p))
 			leave_waiting(http, p);
-}
-
-/* A place; NULL: all are taken, and `*free_ns` becomes when the first one will be free. */
-static struct pprof_place *find_place(struct metrics_http *http, uint64_t *free_ns)
-{
-	*free_ns = UINT64_MAX;
-	for (struct pprof_place *p = http->places; p < http->places + PPROF_PLACES; p++) {
-		if (!p->connection)
-			return p;
-		if (p->due_ns < *free_ns)
-			*free_ns = p->due_ns;
-	}
-	return NULL;
 }
 
 static enum MHD_Result let_wait(struct metrics_http *http, struct MHD_Connection *connection,
@@ -277,7 +296,7 @@ enum MHD_Result pprof_http_ask(struct metrics_http *http, struct MHD_Connection 
 	if (!strcmp(name, "rss"))
 		return ask_rss(http, connection, client, context);
 	if (!strcmp(name, "kept"))
-		return send_kept(http, connection);
+		return send_kept(http, connection, context);
 	if (!*name)
 		return http_words(connection, MHD_HTTP_OK, INDEX, NULL, NULL);
 	return http_refuse(http, connection, MHD_HTTP_NOT_FOUND, "there are rss and kept\n", NULL,
@@ -296,9 +315,9 @@ enum MHD_Result pprof_http_answer(struct metrics_http *http, struct MHD_Connecti
 		*upload_size = 0;
 		return MHD_YES;
 	}
+	/* What it got needs memory until the client has taken it: it keeps the place until
+	 * pprof_http_completed(). */
 	place->profile = NULL;
-	*context = NULL;
-	release(http, place);
 	return err == -ECONNRESET ? MHD_NO : send_profile(http, connection, profile);
 }
 

@@ -35,7 +35,9 @@ struct pprof_source {
 	struct window windows[PPROF_WINDOWS];
 	/* while what has ended is taken */
 	bool taking, taken, all;
-	unsigned next; /* window */
+	unsigned next;	    /* window */
+	uint64_t behind_ns; /* that the source needed for it */
+	uint64_t took_ns;   /* pprof_source_took_ns() */
 	int error;
 	const struct counts_reader *reader;
 	void *reader_arg;
@@ -90,8 +92,11 @@ static int take_behind(struct pprof_source *p)
 		.line = tee_line,
 	};
 
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+
 	p->taken = true;
 	p->error = p->counts.ops->take_ended(p->counts.self, p->all, &tee, p);
+	p->behind_ns = clock_ns(CLOCK_MONOTONIC) - began;
 	return p->error;
 }
 
@@ -127,6 +132,7 @@ static int take_window(void *arg)
 static int take_ended(void *self, bool all, const struct counts_reader *reader, void *arg)
 {
 	struct pprof_source *p = self;
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 	int err;
 
 	p->taking = true;
@@ -137,7 +143,13 @@ static int take_ended(void *self, bool all, const struct counts_reader *reader, 
 	p->reader_arg = arg;
 	err = take_next(p);
 	p->taking = false;
+	p->took_ns += clock_ns(CLOCK_MONOTONIC) - began - p->behind_ns;
 	return err;
+}
+
+uint64_t pprof_source_took_ns(const struct pprof_source *p)
+{
+	return p->took_ns;
 }
 
 /* --- the rest of a source --- */
@@ -233,7 +245,6 @@ void pprof_source_close(struct pprof_source *p, unsigned window)
 struct kept {
 	struct counts counts;
 	uint64_t end_ns;
-	bool any; /* a process was looked at */
 	const struct counts_reader *reader;
 	const struct counts_touched_reader *touched;
 	void *arg;
@@ -310,19 +321,23 @@ static void kept_note(void *self, enum counts_note which, void (*fn)(const char 
 {
 	const struct kept *k = self;
 
-	if (which == COUNTS_NOTE_KERNEL)
+	/* Of events: what was not seen of touched pages, and what was shed. */
+	if (which == COUNTS_NOTE_KERNEL || which == COUNTS_NOTE_EVENTS)
 		k->counts.ops->each_note(k->counts.self, which, fn, arg);
 }
 
 static int kept_resident(const struct counts_resident *resident, void *arg)
 {
-	struct kept *k = arg;
+	const struct kept *k = arg;
 
-	/* The first one always has its stacks. */
-	if (k->any && clock_ns(CLOCK_MONOTONIC) > k->end_ns)
-		return -ETIME;
-	k->any = true;
 	return k->touched->image(resident, k->arg);
+}
+
+static bool kept_late(void *arg)
+{
+	const struct kept *k = arg;
+
+	return clock_ns(CLOCK_MONOTONIC) > k->end_ns;
 }
 
 static int kept_touched_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages,
@@ -335,7 +350,8 @@ static int kept_touched_stack(uint32_t image, const struct counts_stack *stack, 
 
 static int kept_each_touched(void *self, const struct counts_touched_reader *reader, void *arg)
 {
-	static const struct counts_touched_reader passing = {kept_resident, kept_touched_stack};
+	static const struct counts_touched_reader passing = {kept_resident, kept_touched_stack,
+							     kept_late};
 	struct kept *k = self;
 	int err;
 

@@ -28,6 +28,9 @@ struct model *pprof_source_model(struct pprof_source *source, unsigned window);
 /* Does nothing if it is not open. */
 void pprof_source_close(struct pprof_source *source, unsigned window);
 
+/* Nanoseconds that windows needed so far to take what has ended. */
+uint64_t pprof_source_took_ns(const struct pprof_source *source);
+
 /* A model with trees that has of all processes that run what is resident, by what touched it first
  * (model_process.resident_known), and no other figures. After KEPT_NS it ends with the process that
  * it looks at; of others that is not known. `*report` owns it: report_free(). NULL with errno set:

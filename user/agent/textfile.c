@@ -80,29 +80,43 @@ static int make(const struct textfile *file)
 	return fd < 0 ? -errno : fd;
 }
 
-int textfile_write(const struct textfile *file, const char *text, size_t size)
+int textfile_write(struct textfile *file, const char *text, size_t size)
 {
 	int fd = make(file), err;
+	struct stat st;
 
 	if (fd < 0)
 		return fd;
 	err = write_all(fd, text, size);
 	/* Whatever the umask is: the collector is no root. */
-	if (!err && fchmod(fd, 0644))
+	if (!err && (fchmod(fd, 0644) || fstat(fd, &st)))
 		err = -errno;
 	if (close(fd) && !err)
 		err = -errno;
 	if (!err && renameat(file->folder, file->fresh, file->folder, file->name))
 		err = -errno;
-	if (err)
+	if (err) {
 		unlinkat(file->folder, file->fresh, 0);
-	return err;
+		return err;
+	}
+	file->device = st.st_dev;
+	file->inode = st.st_ino;
+	return 0;
+}
+
+static bool is_ours(const struct textfile *file)
+{
+	struct stat st;
+
+	return file->inode && !fstatat(file->folder, file->name, &st, AT_SYMLINK_NOFOLLOW) &&
+	       st.st_dev == file->device && st.st_ino == file->inode;
 }
 
 void textfile_close(struct textfile *file)
 {
 	if (file->folder >= 0) {
-		unlinkat(file->folder, file->name, 0);
+		if (is_ours(file))
+			unlinkat(file->folder, file->name, 0);
 		close(file->folder);
 	}
 	free(file->name);

@@ -78,6 +78,7 @@
 	KNOB(watch_advice, __u32)                             \
 	KNOB(touched_room, __u32)                             \
 	KNOB(tell_changes, __u32)                             \
+	KNOB(limits_itself, __u32)                            \
 	KNOB(tell_threads, __u32)                             \
 	KNOB(ring_wakeup_bytes, __u32)                        \
 	VARIABLE(copies_watched, __u32)                       \

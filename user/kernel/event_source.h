@@ -111,6 +111,10 @@ struct event_source {
 	/* Not NULL: amounts can do without it, so it may be detached for a while; but not on
 	 * kernels that require it. What is counted in part then: "page faults". */
 	const char *shed;
+	/* With `shed`: it tells where pages are touched, or cease to be. Where touches are noted it
+	 * stays attached: without it, pages that were freed and touched again would keep the stacks
+	 * that they had before. */
+	bool touches;
 
 	/* Name of a __u64 variable of the BPF side that counts events for which a table was full,
 	 * and the text that a report prints behind that number. NULL: there is none. */

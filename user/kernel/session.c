@@ -118,6 +118,7 @@ static void set_knobs(struct session *session, int cpus)
 	*session->bpf.knob.count_only = o->count_only;
 	*session->bpf.knob.tell_threads = o->threads;
 	*session->bpf.knob.tell_changes = o->changes;
+	*session->bpf.knob.limits_itself = o->limits_itself;
 	*session->bpf.knob.own_tgid = getpid();
 	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
 }

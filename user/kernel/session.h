@@ -27,6 +27,7 @@ struct session_options {
 	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
+	bool limits_itself;	    /* session_limit_walks() and session_cpu_ns() are of use */
 	bool changes;		    /* session_each_changed_stack() reads only what has changed */
 	unsigned max_stacks;	    /* distinct stacks of all images together */
 	unsigned max_images;	    /* process images at the same time */
@@ -266,11 +267,14 @@ int session_watch_copies(struct session *session);
 /* For a profiler that limits itself (session_shed.c).
  *
  * session_shed_events(): detaches the sources that amounts can do without (event_source.shed), or
- * attaches them again. What they count is counted in part then. 0 or -errno: some may be attached;
- * it can be tried again.
+ * attaches them again. What they count is counted in part then. With options.touched only copies
+ * are shed: who touched a page is known by the others. 0 or
+ * -errno: all of them are shed still, and it can be tried again.
  * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
  * PYMEM_MAX_WALK: at all of them. Up to 6.1 it is rounded down to a multiple of 16.
- * session_shed_stacks(): the number of stacks that were cut for that. */
+ * session_shed_stacks(): the number of stacks that were cut for that.
+ *
+ * Without session_options.limits_itself programs neither time walks nor shorten them. */
 int session_shed_events(struct session *session, bool shed);
 /* Calls `fn` with what is not counted while events are shed: "page faults". */
 void session_each_shed(const struct session *session, void (*fn)(const char *what, void *arg),
@@ -278,9 +282,10 @@ void session_each_shed(const struct session *session, void (*fn)(const char *wha
 void session_limit_walks(struct session *session, unsigned frames);
 uint64_t session_shed_stacks(const struct session *session);
 /* CPU time in nanoseconds that programs have taken so far in the processes that run them, all
- * together: an estimate, from walks that are timed and from the host's page faults. To be called
- * from time to time; between calls it knows nothing of the latter. */
-uint64_t session_cpu_ns(struct session *session);
+ * together: an estimate. `*walks_ns`: of walks, from those that are timed; `*faults_ns`: of the
+ * host's page faults. To be called from time to time; between calls it knows nothing of the latter.
+ */
+void session_cpu_ns(struct session *session, uint64_t *walks_ns, uint64_t *faults_ns);
 
 /* The numbers of messages for which the ring buffer had no room, and of images for which a table
  * had none. */

@@ -77,6 +77,13 @@ void session_select_sources(struct session *session);
 int session_attach_source(struct session_source *source);
 void session_detach_source(struct session_source *source);
 
+/* Attaches the source that tells copies, if it is loaded and not attached, and says so to programs.
+ * 0 or -errno. */
+int session_attach_copies(struct session *session);
+
+/* True if the source is one that is detached while events are shed, in this session. */
+bool session_can_shed(const struct session *session, int i);
+
 /* Runs an iterator program over all tasks. It writes records of `size` bytes (0: nothing), and `fn`
  * is called for each until it returns something other than 0. 0, -errno, or what `fn` returned. */
 int session_run_iterator(struct bpf_program *program, size_t size,

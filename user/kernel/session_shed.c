@@ -19,30 +19,34 @@
 #define FAULT_NS      200
 #define SHED_FAULT_NS 100
 
-static bool is_shed(const struct session *session, int i)
+bool session_can_shed(const struct session *session, int i)
 {
-	return session->sources[i].loaded && event_sources[i]->shed &&
-	       !event_source_is_required(event_sources[i], &session->kernel);
+	const struct event_source *source = event_sources[i];
+
+	return session->sources[i].loaded && source->shed &&
+	       !event_source_is_required(source, &session->kernel) &&
+	       !(source->touches && session->sources[EVENT_SOURCE_touched].loaded);
 }
 
 static void detach_all(struct session *session)
 {
 	for (int i = EVENT_SOURCE_COUNT - 1; i >= 0; i--)
-		if (is_shed(session, i))
+		if (session_can_shed(session, i))
 			session_detach_source(&session->sources[i]);
 	/* If it is not there any more, nobody tells a copy from a page that is kept. */
 	*session->bpf.variable.copies_watched =
 		session->sources[EVENT_SOURCE_copies].links[0] != NULL;
 }
 
+/* With copies, if they were asked for. 0, or -errno: then some are attached. */
 static int attach_all(struct session *session)
 {
 	int err = 0;
 
 	for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
-		if (is_shed(session, i) && event_sources[i]->turn != SOURCE_ON_DEMAND)
+		if (session_can_shed(session, i) && event_sources[i]->turn != SOURCE_ON_DEMAND)
 			err = session_attach_source(&session->sources[i]);
-	return err;
+	return err || !session->copies_wanted ? err : session_attach_copies(session);
 }
 
 int session_shed_events(struct session *session, bool shed)
@@ -58,9 +62,10 @@ int session_shed_events(struct session *session, bool shed)
 	}
 	err = attach_all(session);
 	if (err)
-		return err;
-	session->events_shed = false;
-	return session->copies_wanted ? session_watch_copies(session) : 0;
+		detach_all(session);
+	else
+		session->events_shed = false;
+	return err;
 }
 
 void session_each_shed(const struct session *session, void (*fn)(const char *what, void *arg),
@@ -69,7 +74,7 @@ void session_each_shed(const struct session *session, void (*fn)(const char *wha
 	const char *last = NULL;
 
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
-		if (!is_shed(session, i) || event_sources[i]->shed == last)
+		if (!session_can_shed(session, i) || event_sources[i]->shed == last)
 			continue;
 		last = event_sources[i]->shed;
 		fn(last, arg);
@@ -102,14 +107,16 @@ static uint64_t host_faults(void)
 	return faults;
 }
 
-uint64_t session_cpu_ns(struct session *session)
+void session_cpu_ns(struct session *session, uint64_t *walks_ns, uint64_t *faults_ns)
 {
+	const struct session_source *fault = &session->sources[EVENT_SOURCE_fault];
 	uint64_t walks = *session->bpf.variable.timed_walks, faults = host_faults();
 
+	/* Before 6.2, and where touches are noted, it stays attached while events are shed. */
 	if (session->host_faults && faults > session->host_faults)
 		session->fault_ns += (faults - session->host_faults) *
-				     (session->events_shed ? SHED_FAULT_NS : FAULT_NS);
+				     (fault->links[0] ? FAULT_NS : SHED_FAULT_NS);
 	session->host_faults = faults;
-	return session->fault_ns +
-	       PYMEM_WALKS_TIMED * (*session->bpf.variable.timed_ns + walks * AROUND_NS);
+	*faults_ns = session->fault_ns;
+	*walks_ns = PYMEM_WALKS_TIMED * (*session->bpf.variable.timed_ns + walks * AROUND_NS);
 }

@@ -137,11 +137,16 @@ void session_detach(struct session *session)
 
 int session_watch_copies(struct session *session)
 {
+	session->copies_wanted = true;
+	return session->events_shed ? 0 : session_attach_copies(session);
+}
+
+int session_attach_copies(struct session *session)
+{
 	struct session_source *copies = &session->sources[EVENT_SOURCE_copies];
 	int err;
 
-	session->copies_wanted = true;
-	if (!copies->loaded || copies->links[0] || session->events_shed)
+	if (!copies->loaded || copies->links[0])
 		return 0;
 	err = session_attach_source(copies);
 	if (err)
@@ -152,9 +157,14 @@ int session_watch_copies(struct session *session)
 
 bool session_sees_mappings(const struct session *session)
 {
-	return !session->events_shed && (session->sources[EVENT_SOURCE_vm_functions].loaded ||
-					 session->sources[EVENT_SOURCE_vm_locks].loaded ||
-					 session->sources[EVENT_SOURCE_syscall].loaded);
+	static const int tellers[] = {EVENT_SOURCE_vm_functions, EVENT_SOURCE_vm_locks,
+				      EVENT_SOURCE_syscall};
+
+	for (size_t i = 0; i < sizeof(tellers) / sizeof(tellers[0]); i++)
+		if (session->sources[tellers[i]].loaded &&
+		    !(session->events_shed && session_can_shed(session, tellers[i])))
+			return true;
+	return false;
 }
 
 bool session_counts_faults(const struct session *session)

@@ -47,5 +47,6 @@ const struct event_source source_fault = {
 			},
 		},
 	.shed = "page faults",
+	.touches = true,
 	.configure = configure,
 };

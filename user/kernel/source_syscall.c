@@ -35,6 +35,7 @@ const struct event_source source_syscall = {
 			},
 		},
 	.shed = "memory system calls",
+	.touches = true,
 	.dropped = "dropped_calls",
 	.dropped_text = "memory system calls were not counted: table full; raise --max-stacks",
 	.configure = configure,

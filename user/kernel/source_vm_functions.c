@@ -48,6 +48,7 @@ const struct event_source source_vm_functions = {
 			},
 		},
 	.shed = "memory system calls",
+	.touches = true,
 	.configure = configure,
 	.prepare = prepare,
 };

@@ -53,6 +53,7 @@ const struct event_source source_vm_locks = {
 			},
 		},
 	.shed = "memory system calls",
+	.touches = true,
 	.dropped = "advised_pages",
 	.dropped_text =
 		"pages were given back by madvise, whose calls this kernel has no cheap way "
@@ -84,4 +85,5 @@ const struct event_source source_vm_moves = {
 			},
 		},
 	.shed = "memory system calls",
+	.touches = true,
 };

@@ -238,6 +238,10 @@ struct counts_resident {
 struct counts_touched_reader {
 	int (*image)(const struct counts_resident *resident, void *arg);
 	int (*stack)(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg);
+	/* Optional (NULL). Asked before each image and now and then within one: true ends the
+	 * reading, with -ETIME. The image that was being read has that error. The next reading with
+	 * such a function begins with those that were not reached. */
+	bool (*late)(void *arg);
 };
 
 /* Called for some places of 16 KiB at which a pool of Python's allocator begins. `stack` put

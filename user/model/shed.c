@@ -130,6 +130,11 @@ enum shed_level shed_level(const struct shed *shed)
 	return shed->step < SHED_PROCESSES ? (enum shed_level)shed->step : SHED_PROCESSES;
 }
 
+bool shed_cuts(const struct shed *shed)
+{
+	return shed->step >= SHED_DEPTH && !shed->uncut;
+}
+
 unsigned shed_parts(const struct shed *shed)
 {
 	return shed->step < SHED_PROCESSES ? 0 : shed->step - SHED_PROCESSES + 1;
@@ -145,29 +150,7 @@ const char *shed_name(enum shed_level level)
 static void begin_row(struct shed *shed)
 {
 	shed->over = shed->under = 0;
-	shed->seconds = shed->cpu_seconds = 0;
-}
-
-static int change(struct shed *shed, const struct shed_budget *budget, const struct shed_use *use,
-		  int by)
-{
-	double cpu = shed->cpu_seconds / shed->seconds;
-
-	/* What was shed is needed again soon: it would come and go. */
-	if (by > 0 && shed->eased && shed->since <= SHED_SOON && shed->later < SHED_LATEST)
-		shed->later++;
-	shed->cause = (struct shed_cause){
-		.seconds = shed->seconds,
-		.cpu = cpu,
-		.memory = use->memory,
-		.by_memory = budget->memory && use->memory > budget->memory &&
-			     !(budget->cpu > 0 && cpu > budget->cpu),
-	};
-	shed->step = by > 0 ? shed->step + 1 : shed->step - 1;
-	shed->since = 0;
-	shed->eased = by < 0;
-	begin_row(shed);
-	return by;
+	shed->sum = (struct shed_use){};
 }
 
 /* In a row of windows of the same kind, `*count` of it. */
@@ -176,19 +159,170 @@ static void count(struct shed *shed, const struct shed_use *use, unsigned *count
 	if (!*count)
 		begin_row(shed);
 	++*count;
-	shed->seconds += use->seconds;
-	shed->cpu_seconds += use->cpu_seconds;
+	shed->sum.seconds += use->seconds;
+	shed->sum.trace += use->trace;
+	shed->sum.faults += use->faults;
+	shed->sum.serve += use->serve;
+	shed->sum.memory = use->memory;
+}
+
+/* In CPUs: all of it, and what a level can reduce. */
+static double all_of(const struct shed_use *use)
+{
+	return (use->trace + use->faults + use->serve) / use->seconds;
+}
+
+static double load_of(const struct shed_use *use, enum shed_level level)
+{
+	return (use->trace + (level <= SHED_EVENTS ? use->faults : 0)) / use->seconds;
+}
+
+static bool has_more(const struct shed_use *use, double low, const struct shed_budget *budget,
+		     enum shed_level level)
+{
+	return budget->cpu > 0 && load_of(use, level) > low * budget->cpu;
+}
+
+static bool needs_memory(const struct shed_use *use, const struct shed_budget *budget)
+{
+	return budget->memory && use->memory > budget->memory;
+}
+
+/* The step that comes next is of `level`; `by`: 1 or -1. */
+static int change(struct shed *shed, enum shed_level level, unsigned step, int by)
+{
+	/* What was shed is needed again soon: it would come and go. */
+	if (by > 0 && shed->eased && shed->since <= SHED_SOON && shed->later < SHED_LATEST)
+		shed->later++;
+	shed->cause = (struct shed_cause){
+		.level = level,
+		.seconds = shed->sum.seconds,
+		.cpu = all_of(&shed->sum),
+		.memory = shed->sum.memory,
+	};
+	shed->step = step;
+	shed->since = 0;
+	shed->eased = by < 0;
+	if (step < SHED_PROCESSES)
+		shed->uncut = false;
+	begin_row(shed);
+	return by;
+}
+
+static int take_back(struct shed *shed, unsigned step, unsigned *held)
+{
+	enum shed_level level = shed_level(shed);
+
+	*held = SHED_HELD;
+	change(shed, level, step, -1);
+	/* It is no reason to wait longer with anything else. */
+	shed->eased = false;
+	shed->cause.useless = true;
+	return -1;
+}
+
+/* `*before` is judged once. */
+static bool is_useless(double *before, double now, double gain)
+{
+	bool useless = *before > 0 && now >= (1 - gain) * *before;
+
+	*before = 0;
+	return useless;
+}
+
+static int more_events(struct shed *shed)
+{
+	if (shed->events_held)
+		return 0;
+	shed->events_before = load_of(&shed->sum, SHED_EVENTS);
+	return change(shed, SHED_EVENTS, SHED_EVENTS, 1);
+}
+
+/* Walks, and what is made of them, are more than the budget. */
+static int more_for_trace(struct shed *shed)
+{
+	double now = load_of(&shed->sum, SHED_DEPTH);
+
+	if (shed->step == STEPS && !shed->uncut)
+		return is_useless(&shed->trace_before, now, SHED_GAIN)
+			       ? take_back(shed, SHED_EVENTS, &shed->trace_held)
+			       : 0;
+	if (!shed->step) {
+		shed->events_held = 0;
+		return more_events(shed);
+	}
+	if (shed->trace_held)
+		return 0;
+	if (shed->uncut || shed->step == SHED_EVENTS) {
+		shed->trace_before = now;
+		change(shed, SHED_DEPTH, shed->uncut ? shed->step : SHED_DEPTH, 1);
+		shed->uncut = false;
+		return 1;
+	}
+	return change(shed, SHED_PROCESSES, shed->step + 1, 1);
+}
+
+static int more_for_memory(struct shed *shed)
+{
+	double now = (double)shed->sum.memory;
+	bool cut = shed_cuts(shed);
+	int by;
+
+	if (shed_parts(shed) && is_useless(&shed->memory_before, now, SHED_GAIN_MEMORY))
+		return take_back(shed,
+				 shed->step > SHED_PROCESSES || cut ? shed->step - 1 : SHED_EVENTS,
+				 &shed->memory_held);
+	if (shed->memory_held || shed->step == STEPS)
+		return 0;
+	shed->memory_before = now;
+	if (!shed->step)
+		by = change(shed, SHED_EVENTS, SHED_EVENTS, 1);
+	else
+		by = change(shed, SHED_PROCESSES,
+			    shed->step < SHED_PROCESSES ? SHED_PROCESSES : shed->step + 1, 1);
+	shed->uncut = shed->step >= SHED_PROCESSES && !cut;
+	shed->cause.by_memory = true;
+	return by;
+}
+
+static int more(struct shed *shed, const struct shed_budget *budget)
+{
+	if (has_more(&shed->sum, 1, budget, SHED_DEPTH))
+		return more_for_trace(shed);
+	if (has_more(&shed->sum, 1, budget, SHED_EVENTS)) {
+		if (!shed->step)
+			return more_events(shed);
+		if (shed->step == SHED_EVENTS &&
+		    is_useless(&shed->events_before, load_of(&shed->sum, SHED_EVENTS), SHED_GAIN))
+			return take_back(shed, SHED_NOTHING, &shed->events_held);
+	}
+	return needs_memory(&shed->sum, budget) ? more_for_memory(shed) : 0;
+}
+
+static int less(struct shed *shed)
+{
+	unsigned step = shed->step - 1;
+
+	if (shed->uncut && step < SHED_PROCESSES)
+		step = SHED_EVENTS;
+	shed->events_before = shed->trace_before = shed->memory_before = 0;
+	return change(shed, shed_level(shed), step, -1);
+}
+
+static void pass(unsigned *held)
+{
+	*held -= *held > 0;
+}
+
+static bool is_under(const struct shed *shed, const struct shed_budget *budget,
+		     const struct shed_use *use)
+{
+	return shed->step && !has_more(use, SHED_LOW, budget, shed_level(shed)) &&
+	       (!budget->memory || (double)use->memory < SHED_LOW_MEMORY * (double)budget->memory);
 }
 
 int shed_step(struct shed *shed, const struct shed_budget *budget, const struct shed_use *use)
 {
-	double cpu = use->seconds > 0 ? use->cpu_seconds / use->seconds : 0;
-	bool over = (budget->cpu > 0 && cpu > budget->cpu) ||
-		    (budget->memory && use->memory > budget->memory);
-	bool under =
-		(budget->cpu <= 0 || cpu < SHED_LOW * budget->cpu) &&
-		(!budget->memory || (double)use->memory < SHED_LOW_MEMORY * (double)budget->memory);
-
 	if (use->seconds <= 0)
 		return 0;
 	if (shed->warm < SHED_WARMUP) {
@@ -199,15 +333,24 @@ int shed_step(struct shed *shed, const struct shed_budget *budget, const struct 
 		shed->since = SHED_CALM;
 		shed->later = 0;
 	}
-	if (over)
-		count(shed, use, &shed->over);
-	else if (under && shed->step)
+	pass(&shed->events_held);
+	pass(&shed->trace_held);
+	pass(&shed->memory_held);
+	if (is_under(shed, budget, use))
 		count(shed, use, &shed->under);
+	else if (has_more(use, 1, budget, SHED_EVENTS) || needs_memory(use, budget))
+		count(shed, use, &shed->over);
 	else
 		begin_row(shed);
-	if (shed->over >= SHED_OVER && shed->step < STEPS)
-		return change(shed, budget, use, 1);
+	if (shed->over >= SHED_OVER) {
+		int by = more(shed, budget);
+
+		/* What follows is seen anew, and a burst that began late is not averaged away. */
+		if (!by)
+			begin_row(shed);
+		return by;
+	}
 	if (shed->under >= SHED_UNDER << shed->later)
-		return change(shed, budget, use, -1);
+		return less(shed);
 	return 0;
 }

@@ -206,7 +206,10 @@ static int pass_touched_stack(uint32_t image, const struct counts_stack *stack, 
 
 static int pass_each_touched(void *self, const struct counts_touched_reader *reader, void *arg)
 {
-	static const struct counts_touched_reader between = {pass_resident, pass_touched_stack};
+	static const struct counts_touched_reader between = {
+		.image = pass_resident,
+		.stack = pass_touched_stack,
+	};
 	struct recorder *r = self;
 	struct passing_touched p = {r, reader, arg};
 	int err;

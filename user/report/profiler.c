@@ -449,9 +449,9 @@ int profiler_shed(struct profiler *p, const struct tracker_shedding *shedding)
 	return tracker_shed(&p->tracker, shedding);
 }
 
-uint64_t profiler_cpu_ns(const struct profiler *p)
+void profiler_cpu_ns(const struct profiler *p, uint64_t *walks_ns, uint64_t *faults_ns)
 {
-	return session_cpu_ns(p->session);
+	session_cpu_ns(p->session, walks_ns, faults_ns);
 }
 
 double profiler_shed_seconds(const struct profiler *p, enum tracker_sheds what)

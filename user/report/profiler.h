@@ -132,7 +132,7 @@ struct source_cache *profiler_sources(struct profiler *p);
  * or -errno. profiler_cpu_ns(): session_cpu_ns(). profiler_shed_seconds(): for how long that was
  * shed so far; profiler_untraced(): the number of processes that are not traced now. */
 int profiler_shed(struct profiler *p, const struct tracker_shedding *shedding);
-uint64_t profiler_cpu_ns(const struct profiler *p);
+void profiler_cpu_ns(const struct profiler *p, uint64_t *walks_ns, uint64_t *faults_ns);
 double profiler_shed_seconds(const struct profiler *p, enum tracker_sheds what);
 unsigned profiler_untraced(const struct profiler *p);
 

@@ -56,7 +56,10 @@ static int add_stack(uint32_t image, const struct counts_stack *stack, uint64_t 
 
 int report_add_resident(struct build *b)
 {
-	static const struct counts_touched_reader reader = {add_image, add_stack};
+	static const struct counts_touched_reader reader = {
+		.image = add_image,
+		.stack = add_stack,
+	};
 	const struct counts *counts = &b->report->counts;
 
 	if (!counts->ops->each_touched)

@@ -71,6 +71,10 @@ struct tracker {
 	unsigned skip_count;
 	uint64_t more_skips; /* number of those that are not in `skips` */
 	struct look *looks;  /* by PID */
+	/* tracker_touched.c: readings, and how often all images were reached. */
+	struct tracker_turns {
+		uint32_t turn, call;
+	} touched_turns;
 	struct tracker_shed {
 		bool events;
 		unsigned frames;    /* of a stack; 0: all */
@@ -172,8 +176,11 @@ struct image *tracker_image(struct tracker *tracker, uint32_t id);
 enum tracker_sheds { TRACKER_SHEDS_EVENTS, TRACKER_SHEDS_DEPTH, TRACKER_SHEDS_PROCESSES };
 
 struct tracker_shedding {
-	bool events;	    /* optional events are not counted */
-	unsigned frames;    /* stacks are cut at so many frames; 0: at none */
+	bool events;	 /* optional events are not counted */
+	unsigned frames; /* stacks are cut at so many frames; 0: at none */
+	/* Processes may be the next to be shed: note how much they change from one call to the
+	 * next, so that the first choice knows of the last window. */
+	bool watch;
 	unsigned parts, of; /* `parts` of `of` parts of all processes are not traced */
 	/* True: the image must be traced. NULL: none must. */
 	bool (*keeps)(uint32_t image, void *arg);

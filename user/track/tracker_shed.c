@@ -194,7 +194,7 @@ int tracker_shed(struct tracker *tracker, const struct tracker_shedding *sheddin
 	shed->events = shedding->events || err;
 	session_limit_walks(tracker->session, shedding->frames);
 	shed->frames = shedding->frames;
-	if (!shedding->parts && !shed->processes && !shed->again)
+	if (!shedding->watch && !shedding->parts && !shed->processes && !shed->again)
 		return err;
 	failed = shed_processes(tracker, shedding);
 	return err ?: failed;
@@ -223,8 +223,8 @@ void tracker_each_shed(const struct tracker *tracker, void (*fn)(const char *tex
 	struct sentence what = {};
 	char text[320];
 
-	if (seconds[TRACKER_SHEDS_EVENTS] > 0) {
-		session_each_shed(tracker->session, add_word, &what);
+	session_each_shed(tracker->session, add_word, &what);
+	if (seconds[TRACKER_SHEDS_EVENTS] > 0 && what.length) {
 		snprintf(text, sizeof(text),
 			 "for %.0f s no events were counted that amounts can do without (%s): the "
 			 "agent was beyond its budget (--budget)",

@@ -11,6 +11,8 @@
 #include "python/examiner.h"
 #include "track/tracker_private.h"
 
+#define LATE_PAGES (1 << 16) /* between two looks at the clock */
+
 struct resident { /* what was resident when an image was attached; shared with its children */
 	unsigned users;
 	struct pagemap_run *runs;
@@ -28,7 +30,9 @@ struct join { /* one image */
 	uint64_t page;
 	/* NULL: only pages are counted. */
 	tracker_touched_fn *fn;
-	void *arg;
+	/* NULL: it may take any time. */
+	bool (*late)(void *arg);
+	void *arg; /* of both */
 	struct counts_resident sum;
 };
 
@@ -136,6 +140,16 @@ void tracker_free_touchers(struct toucher **touchers)
 	}
 }
 
+int tracker_remember_stack(struct tracker *tracker, const struct pymem_stack_key *key, uint32_t id)
+{
+	return session_sees_touches(tracker->session) ? add_id(&tracker->elders, key, id) : 0;
+}
+
+void tracker_free_elders(struct tracker *tracker)
+{
+	tracker_free_touchers(&tracker->elders);
+}
+
 static struct toucher *toucher_of(struct join *j, uint32_t id)
 {
 	if (!j->last || j->last->id != id)
@@ -209,6 +223,8 @@ static int join_run(struct join *j, const struct pagemap_run *run)
 		if (!(address & ((1ull << PYMEM_TOUCHED_SHIFT) - 1)))
 			find_leaves(j, address);
 		err = join_page(j, address);
+		if (!err && j->late && !(j->sum.pages % LATE_PAGES) && j->late(j->arg))
+			err = -ETIME;
 	}
 	return err;
 }
@@ -236,6 +252,8 @@ struct handing_touched {
 	const struct counts_touched_reader *reader;
 	void *arg;
 	struct toucher *touchers;
+	unsigned images; /* that were joined */
+	bool again;	 /* those that were reached in this turn, too */
 	uint32_t image;
 	uint64_t pages;
 };
@@ -247,7 +265,8 @@ static int hand_toucher(const struct counts_stack *stack, void *arg)
 	return h->reader->stack(h->image, stack, h->pages, h->arg);
 }
 
-static int hand_touchers(struct handing_touched *h)
+/* Those of an image that was given up are forgotten. */
+static int hand_touchers(struct handing_touched *h, bool forget)
 {
 	static const struct pymem_counters none;
 	struct toucher *t, *next;
@@ -255,7 +274,7 @@ static int hand_touchers(struct handing_touched *h)
 
 	HASH_ITER(hh, h->touchers, t, next)
 	{
-		h->pages = t->pages;
+		h->pages = forget ? 0 : t->pages;
 		t->pages = 0;
 		if (h->pages && !err)
 			err = tracker_hand_stack(h->tracker, &t->key, &none, hand_toucher,
@@ -264,184 +283,77 @@ static int hand_touchers(struct handing_touched *h)
 	return err;
 }
 
+static int join_handed(struct handing_touched *h, struct image *image,
+		       const struct pymem_proc *record)
+{
+	const struct tracker_turns *turns = &h->tracker->touched_turns;
+	struct join j = {.tracker = h->tracker,
+			 .image = image,
+			 .record = record,
+			 .touchers = h->touchers,
+			 .late = h->reader->late,
+			 .arg = h->arg};
+	bool late;
+	int err;
+
+	/* The process may have ended just now, or take too long: then nothing is known of it. */
+	j.sum.error = join_image(&j);
+	late = h->reader->late && j.sum.error == -ETIME;
+	/* One that takes longer than all the time there is must not keep the others from theirs. */
+	if (!late || !h->images) {
+		image->touched_turn = turns->turn;
+		image->touched_call = turns->call;
+	}
+	h->images++;
+	h->image = j.sum.image = image->id;
+	err = h->reader->image(&j.sum, h->arg);
+	err = hand_touchers(h, late || err) ?: err;
+	return err ?: late ? -ETIME : 0;
+}
+
 static int hand_joined(const struct pymem_proc *record, void *arg)
 {
 	struct handing_touched *h = arg;
-	const struct image *image = tracker_image(h->tracker, record->id);
-	struct join j = {
-		.tracker = h->tracker, .image = image, .record = record, .touchers = h->touchers};
-	int err;
+	const struct tracker_turns *turns = &h->tracker->touched_turns;
+	struct image *image = tracker_image(h->tracker, record->id);
 
 	if (!image || image->dead || !tracker_is_reported(image))
 		return 0;
-	/* The process may have ended just now, or take too long: then nothing is known of it. */
-	j.sum.error = join_image(&j);
-	h->image = j.sum.image = image->id;
-	err = h->reader->image(&j.sum, h->arg);
-	return err ?: hand_touchers(h);
+	if (h->again ? image->touched_call == turns->call : image->touched_turn == turns->turn)
+		return 0;
+	/* The first one has its time in any case. */
+	if (h->images && h->reader->late && h->reader->late(h->arg))
+		return -ETIME;
+	return join_handed(h, image, record);
+}
+
+/* Those that were not reached in this turn; then, in a new turn, those that were not reached just
+ * now. */
+static int hand_all_joined(struct handing_touched *h)
+{
+	struct tracker_turns *turns = &h->tracker->touched_turns;
+	int err;
+
+	turns->call++;
+	err = session_each_live(h->tracker->session, hand_joined, h);
+	if (err)
+		return err;
+	turns->turn++;
+	h->again = true;
+	return session_each_live(h->tracker->session, hand_joined, h);
 }
 
 int tracker_each_touched(void *self, const struct counts_touched_reader *reader, void *arg)
 {
 	struct handing_touched h = {.tracker = self, .reader = reader, .arg = arg};
-	struct session *session = h.tracker->session;
 	int err;
 
-	if (!session_sees_touches(session))
+	if (!session_sees_touches(h.tracker->session))
 		return 0;
 	err = tracker_find_touchers(h.tracker, &h.touchers);
 	if (!err)
-		err = session_each_live(session, hand_joined, &h);
+		err = hand_all_joined(&h);
 	tracker_free_touchers(&h.touchers);
-	return err;
-}
-
-/* --- the end of images --- */
-
-struct directory {
-	uint32_t dir;
-	UT_hash_handle hh;
-};
-
-static int add_directories(struct directory **dirs, const struct pymem_proc *record)
-{
-	struct directory *d;
-	unsigned i;
-
-	for (i = 0; i < PYMEM_TOUCHED_CHAIN && record->touched_dirs[i]; i++) {
-		HASH_FIND(hh, *dirs, &record->touched_dirs[i], sizeof(uint32_t), d);
-		if (d)
-			continue;
-		d = calloc(1, sizeof(*d));
-		if (!d)
-			return -ENOMEM;
-		d->dir = record->touched_dirs[i];
-		if (HASH_INSERT(*dirs, dir, d)) {
-			free(d);
-			return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-/* Takes the directories of a running image out of those to be forgotten. */
-static int keep_directories(const struct pymem_proc *record, void *arg)
-{
-	struct directory **dirs = arg, *d;
-	unsigned i;
-
-	for (i = 0; i < PYMEM_TOUCHED_CHAIN && record->touched_dirs[i]; i++) {
-		HASH_FIND(hh, *dirs, &record->touched_dirs[i], sizeof(uint32_t), d);
-		if (d) {
-			HASH_DEL(*dirs, d);
-			free(d);
-		}
-	}
-	return 0;
-}
-
-static bool is_gone(uint32_t dir, void *arg)
-{
-	struct directory *const *dirs = arg, *d;
-
-	HASH_FIND(hh, *dirs, &dir, sizeof(dir), d);
-	return d != NULL;
-}
-
-int tracker_remember_stack(struct tracker *tracker, const struct pymem_stack_key *key, uint32_t id)
-{
-	return session_sees_touches(tracker->session) ? add_id(&tracker->elders, key, id) : 0;
-}
-
-void tracker_free_elders(struct tracker *tracker)
-{
-	tracker_free_touchers(&tracker->elders);
-}
-
-/* True if one of the image's directories is still needed. */
-static bool is_needed(const struct image *image, struct directory *gone)
-{
-	unsigned i;
-
-	for (i = 0; i < PYMEM_TOUCHED_CHAIN && image->record.touched_dirs[i]; i++)
-		if (!is_gone(image->record.touched_dirs[i], &gone))
-			return true;
-	return false;
-}
-
-/* Forgets stacks of images that are no ancestors. */
-static void forget_elders(struct tracker *tracker)
-{
-	const struct image *image;
-	struct toucher *t, *next;
-
-	HASH_ITER(hh, tracker->elders, t, next)
-	{
-		image = tracker_image(tracker, t->key.proc);
-		if (image && image->ancestor)
-			continue;
-		HASH_DEL(tracker->elders, t);
-		free(t);
-	}
-}
-
-/* Sets `ancestor` of each image that has ended. */
-static void choose_ancestors(struct tracker *tracker, struct image *const *images, size_t count,
-			     struct directory *gone)
-{
-	struct image *image, *next;
-	size_t i;
-
-	for (i = 0; i < count; i++)
-		images[i]->ancestor = is_needed(images[i], gone);
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (!image->ancestor || is_needed(image, gone))
-			continue;
-		image->ancestor = false;
-		tracker_finish_image(tracker, image);
-	}
-	forget_elders(tracker);
-}
-
-/* The directories of the images, and of all ancestors. */
-static int find_directories(struct tracker *tracker, struct image *const *images, size_t count,
-			    struct directory **dirs)
-{
-	struct image *image, *next;
-	int err = 0;
-	size_t i;
-
-	for (i = 0; i < count && !err; i++)
-		err = add_directories(dirs, &images[i]->record);
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->ancestor && !err)
-			err = add_directories(dirs, &image->record);
-	}
-	return err;
-}
-
-int tracker_forget_touched(struct tracker *tracker, struct image *const *images, size_t count)
-{
-	struct session *session = tracker->session;
-	struct directory *dirs = NULL, *d, *next;
-	int err;
-
-	if (!session_sees_touches(session))
-		return 0;
-	err = find_directories(tracker, images, count, &dirs);
-	if (!err)
-		err = session_each_live(session, keep_directories, &dirs);
-	if (!err && dirs)
-		err = session_forget_touched(session, is_gone, &dirs);
-	if (!err)
-		choose_ancestors(tracker, images, count, dirs);
-	HASH_ITER(hh, dirs, d, next)
-	{
-		HASH_DEL(dirs, d);
-		free(d);
-	}
 	return err;
 }
 
