@@ -193,7 +193,7 @@ SHARED struct {
 	__type(value, struct pymem_msg_code);
 } code_messages SEC(".maps");
 
-/* The same for programs that can be preempted: those at the ends of functions. */
+/* The same for programs that can be preempted (own_scratch.bpf.h). */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -324,6 +324,8 @@ SHARED __u32 copies_asked;   /* the loader has been asked to attach it */
 SHARED __u32 reading;	      /* of the changed stacks: user space counts its own */
 SHARED __u64 dropped_changes; /* that found `changes` full */
 
+SHARED __u32 wake_waits; /* messages have come that woke nobody (tell_flags()) */
+
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
@@ -341,7 +343,9 @@ KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared
 #ifdef PYMEM_LEGACY
 #define batched_counters 1 /* 6.1 and older: counters are fed from per-task caches */
 KNOB(probe_cookies, 0);	   /* uprobes have them: from 5.15 on */
+#define preemptible 0
 #else
+KNOB(preemptible, 0); /* programs of tracepoints can be preempted: from 7.0 on */
 #define batched_counters 0
 #endif
 KNOB(follow_children, 1);   /* fork and exec */
