@@ -191,7 +191,7 @@ SHARED struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct pymem_msg_code);
-} code_messages SEC(".maps");
+} messages SEC(".maps");
 
 /* The same for programs that can be preempted (own_scratch.bpf.h). */
 SHARED struct {

@@ -12,6 +12,7 @@
  * Not in here: kswapd and other tasks, which make nobody wait; and the sleep of a group beyond its
  * memory.high, for which there is no tracepoint.
  */
+#define OWN_SCRATCH stall
 #include "python/own_scratch.bpf.h"
 
 #include "account/vmcalls.bpf.h"
