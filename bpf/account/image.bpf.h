@@ -57,8 +57,9 @@ static __always_inline __u32 new_id(bool iterator)
  * forks, execs and exits tell wakes nobody there: wake_late() does. */
 static __always_inline __u64 tell_flags(__u32 type)
 {
-	if (!preemptible ||
-	    (type != PYMEM_MSG_FORK && type != PYMEM_MSG_EXEC && type != PYMEM_MSG_EXIT))
+	bool lifecycle = type == PYMEM_MSG_FORK || type == PYMEM_MSG_EXEC || type == PYMEM_MSG_EXIT;
+
+	if (!lifecycle || !preemptible)
 		return BPF_RB_FORCE_WAKEUP;
 	wake_waits = 1;
 	return BPF_RB_NO_WAKEUP;

@@ -101,11 +101,10 @@ LOOP_BODY flush_step(__u32 i, struct flush *c)
 static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem_thread *th,
 					      bool check)
 {
+	struct scratch *s = scratch_get();
 	struct flush flush = {.p = p, .th = th};
-	struct scratch *s;
 
 	cpu_hold();
-	s = scratch_get();
 	if (!s || s->busy || !p->identified)
 		check = false;
 	if (check) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Gives a source per-CPU memory of its own; to be included before all else.
  *
- * Some programs can be preempted by another thread's event on the same CPU: at the ends of functions
- * from 5.11 on, with CONFIG_PREEMPT; of tracepoints from 7.0 on (`preemptible`), unless the kernel
- * holds a spinlock there, or interrupts are off, as they are where RSS changes, where a page fault
- * begins on x86, and where signals are sent. With the same memory that event would find it taken,
- * and be counted as `recursion`.
+ * Some programs can be preempted by another thread's event on the same CPU: at the ends of
+ * functions from 5.11 on, with CONFIG_PREEMPT; of tracepoints from 7.0 on (`preemptible`), unless
+ * the kernel holds a spinlock there, or interrupts are off, as they are where RSS changes, where a
+ * page fault begins on x86, and where signals are sent. With the same memory that event would find
+ * it taken, and be counted as `recursion`.
  *
- * OWN_SCRATCH: `call` is that memory; `stall` is that memory where tracepoints can be preempted, and
- * else the common one, where others than RSS events find it free, too.
+ * OWN_SCRATCH: `call` is that memory; `stall` is that memory where tracepoints can be preempted,
+ * and else the common one, where others than RSS events find it free, too.
  *
  * The linker keeps one of all SEPARATE functions of a name. So those that use this memory have
  * other names here. */
