@@ -238,6 +238,7 @@ def storm_on_one_cpu():
             storm.wait(harness.PATIENCE)
         tool.process.wait(harness.PATIENCE)
         report = tool.report()
+    comment("notes: %s" % "; ".join(report.data["notes"]))
     touched = 0
     for storm in storms:
         image = report.image(storm.pid)
