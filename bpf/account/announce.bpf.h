@@ -119,7 +119,7 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 	if (!s)
 		return ANNOUNCE_FAILED;
 	layout = layout_now(s);
-	m = bpf_map_lookup_elem(&CODE_MESSAGES, &zero);
+	m = bpf_map_lookup_elem(CODE_MESSAGES, &zero);
 	if (!m || !layout)
 		return ANNOUNCE_FAILED;
 	py = layout_of(layout);

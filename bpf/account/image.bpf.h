@@ -53,11 +53,23 @@ static __always_inline __u32 new_id(bool iterator)
 	return ID_NEXT(&counter->next) * (nr_cpus + 1) + place;
 }
 
+/* Whom a message wakes takes this CPU, if a program can be preempted, while it still runs. So what
+ * forks, execs and exits tell wakes nobody there: wake_late() does. */
+static __always_inline __u64 tell_flags(__u32 type)
+{
+	bool lifecycle = type == PYMEM_MSG_FORK || type == PYMEM_MSG_EXEC || type == PYMEM_MSG_EXIT;
+
+	if (!lifecycle || !preemptible)
+		return BPF_RB_FORCE_WAKEUP;
+	wake_waits = 1;
+	return BPF_RB_NO_WAKEUP;
+}
+
 static __always_inline void tell_all(struct pymem_msg_process *m)
 {
 	if (count_only)
 		return;
-	if (bpf_ringbuf_output(&ring, m, sizeof(*m), BPF_RB_FORCE_WAKEUP))
+	if (bpf_ringbuf_output(&ring, m, sizeof(*m), tell_flags(m->type)))
 		__sync_fetch_and_add(&dropped_messages, 1);
 }
 
@@ -237,7 +249,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	p->id = entry.id = new_id(iterator);
 	p->tgid = tgid;
 	p->mm = mm;
-	p->start_boottime_ns = BPF_CORE_READ(task, start_boottime);
+	p->start_boottime_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	p->touched_dirs[0] = p->id;
 	p->brk = BPF_CORE_READ((struct mm_struct *)mm, brk);
 	p->ppid = BPF_CORE_READ(task, real_parent, tgid);

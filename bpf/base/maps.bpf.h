@@ -193,9 +193,9 @@ SHARED struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct pymem_msg_code);
-} code_messages SEC(".maps");
+} messages SEC(".maps");
 
-/* The same for programs that can be preempted: those at the ends of functions. */
+/* The same for programs that can be preempted (own_scratch.bpf.h). */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -331,6 +331,8 @@ SHARED __u64 timed_walks, timed_ns;
 SHARED __u32 reading;	      /* of the changed stacks: user space counts its own */
 SHARED __u64 dropped_changes; /* that found `changes` full */
 
+SHARED __u32 wake_waits; /* messages have come that woke nobody (tell_flags()) */
+
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
@@ -348,7 +350,9 @@ KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared
 #ifdef PYMEM_LEGACY
 #define batched_counters 1 /* 6.1 and older: counters are fed from per-task caches */
 KNOB(probe_cookies, 0);	   /* uprobes have them: from 5.15 on */
+#define preemptible 0
 #else
+KNOB(preemptible, 0); /* programs of tracepoints can be preempted: from 7.0 on */
 #define batched_counters 0
 #endif
 KNOB(follow_children, 1);   /* fork and exec */

@@ -35,15 +35,15 @@
 
 /* Unless own_scratch.bpf.h was included before. */
 #ifndef SCRATCHES
-#define SCRATCHES     scratches
-#define CODE_MESSAGES code_messages
+#define SCRATCHES     (&scratches)
+#define CODE_MESSAGES (&messages)
 #endif
 
 static __always_inline struct scratch *scratch_get(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&SCRATCHES, &zero);
+	return bpf_map_lookup_elem(SCRATCHES, &zero);
 }
 
 /* An event of p begins: sets what it may cost. */

@@ -12,6 +12,9 @@
  * Not in here: kswapd and other tasks, which make nobody wait; and the sleep of a group beyond its
  * memory.high, for which there is no tracepoint.
  */
+#define OWN_SCRATCH stall
+#include "python/own_scratch.bpf.h"
+
 #include "account/vmcalls.bpf.h"
 
 static __always_inline int stall_begins(enum pymem_stall stall)

@@ -6,6 +6,9 @@
  * (docs/BENCHMARKS.md has what that costs). So it is attached only if the user asks for it, and
  * only where source_vm_functions can't be.
  */
+#define OWN_SCRATCH call
+#include "python/own_scratch.bpf.h"
+
 #include "account/vmcalls.bpf.h"
 
 SEC("raw_tp/sys_exit")

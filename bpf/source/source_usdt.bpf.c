@@ -472,6 +472,24 @@ int lines_exec(struct bpf_raw_tracepoint_args *ctx __attribute__((unused)))
 	return 0;
 }
 
+/* The same events once more, where programs of tracepoints can be preempted
+ * (account/lifecycle.bpf.h). The first time leaves nothing to do. */
+SEC("raw_tp/sched_process_exit")
+int lines_exit_again(struct bpf_raw_tracepoint_args *ctx __attribute__((unused)))
+{
+	if (tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		runs_end(current_task());
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int lines_exec_again(struct bpf_raw_tracepoint_args *ctx __attribute__((unused)))
+{
+	if (tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		runs_end(current_task());
+	return 0;
+}
+
 /* Once everything is detached: ends what still runs. */
 SEC("iter/task")
 int lines_settle(struct bpf_iter__task *ctx)

@@ -7,6 +7,7 @@
  * The arguments are taken from the thread's registers. The function has their address; but 5.10's
  * types leave open what it is for some of the functions ("type FWD is not a struct").
  */
+#define OWN_SCRATCH call
 #include "python/own_scratch.bpf.h"
 
 #include "account/vmcalls.bpf.h"

@@ -18,6 +18,9 @@
  * before. Up to 6.12 these events build a path of a control group for each event of the host: there
  * user space does not load this.
  */
+#define OWN_SCRATCH call
+#include "python/own_scratch.bpf.h"
+
 #include "account/vmcalls.bpf.h"
 
 #define MAP_FIXED	    0x10

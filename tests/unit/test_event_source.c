@@ -93,6 +93,22 @@ static void test_kernel_with_all(void **state)
 	assert_non_null(strstr(source_rss.difference, "batches its counters per task"));
 }
 
+/* Where the kernel passes over events while a program of theirs is preempted, forks, execs and
+ * exits are seen once more. */
+static void test_events_seen_again(void **state)
+{
+	struct kernel_features k = kernel(false, NULL);
+
+	(void)state;
+	k.preemptible = true;
+	assert_string_equal(loaded(&none, &k), "rss lifecycle again");
+	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle again fault copies vm_functions");
+	assert_string_equal(loaded(&all, &k),
+			    "rss lifecycle again fault copies vm_functions lines lines_again");
+	assert_string_equal(notes(&all, &k), "");
+	assert_null(event_sources_refusal(&all, &k));
+}
+
 /* Who touches pages first: only where each fault is told by itself, and only if asked for. */
 static void test_touched(void **state)
 {
@@ -494,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_with_all),
+		cmocka_unit_test(test_events_seen_again),
 		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_stalls),

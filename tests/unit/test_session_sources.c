@@ -43,6 +43,20 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	return update_error;
 }
 
+static const char *passed_over; /* the program that has passed over events */
+
+int bpf_program__fd(const struct bpf_program *program)
+{
+	return passed_over && !strcmp(bpf_program__name(program), passed_over);
+}
+
+int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *size)
+{
+	assert_int_equal(*size, sizeof(struct bpf_prog_info));
+	((struct bpf_prog_info *)info)->recursion_misses = fd ? 7 : 0;
+	return 0;
+}
+
 int bpf_link__destroy(struct bpf_link *link)
 {
 	if (link)
@@ -409,6 +423,27 @@ static void test_told(void **state)
 	session_close(session);
 }
 
+/* What the kernel passed over is said once, by the source whose program it was. */
+static void test_passed_over(void **state)
+{
+	struct session *session = session_of(false, &plain, NULL);
+	char text[1024] = "";
+
+	(void)state;
+	passed_over = "mmap_ends";
+	session_each_dropped(session, collect_dropped, text);
+	passed_over = NULL;
+	assert_non_null(strstr(text, "memory system calls, of all processes, were passed over"));
+	session_close(session);
+	session = session_of(false, &none, NULL); /* not loaded */
+	*text = '\0';
+	passed_over = "mmap_ends";
+	session_each_dropped(session, collect_dropped, text);
+	passed_over = NULL;
+	assert_string_equal(text, "");
+	session_close(session);
+}
+
 static bool names(const char *const *list, const char *name)
 {
 	for (int i = 0; i < SOURCE_PROGRAMS_MAX && list[i]; i++)
@@ -491,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_faults_cost),
 		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_each_program_has_a_source),
 		cmocka_unit_test(test_missing),
 	};

@@ -9,8 +9,9 @@ ALL = "5.10 6.1 6.12 7.2"
 MORE_CPUS = (8, 32)
 GROWTH = 1.5
 PER_CPU_SINCE = (6, 2)
-# Booted so that one thread can take the CPU from another at any place in the kernel, as kernels for desktops are.
-PREEMPTS = "6.12"
+# Booted so that one thread can take the CPU from another at any place in the kernel, as kernels for desktops are: the
+# last but one, and one whose tracepoints leave that on.
+PREEMPTS = ("6.12", "7.2")
 
 HEAD = """# Kernels
 

@@ -77,7 +77,7 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 		return &the_layout;
 	if (map == (void *)&scratches && *(const __u32 *)key == 0)
 		return &the_scratch;
-	if (map == (void *)&code_messages && *(const __u32 *)key == 0)
+	if (map == (void *)&messages && *(const __u32 *)key == 0)
 		return &the_message;
 #ifdef PYMEM_LEGACY
 	if (map == (void *)&threads)

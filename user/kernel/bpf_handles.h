@@ -105,6 +105,7 @@
 
 #define BPF_OF_MODERN(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
 	PROGRAM(find_cpu_offsets)                          \
+	KNOB(preemptible, __u32)                           \
 	VARIABLE(cpu_offsets_found, __u32)
 
 #define BPF_OF_LEGACY(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \

@@ -4,8 +4,8 @@
 #define ADDRESS(id) [EVENT_SOURCE_##id] = &source_##id,
 const struct event_source *const event_sources[EVENT_SOURCE_COUNT] = {EVENT_SOURCES(ADDRESS)};
 
-/* The types that kernel_probe() looks for: two of its own, and those of all sources. */
-#define TYPES_ASKED_MAX (2 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
+/* The types that kernel_probe() looks for: five of its own, and those of all sources. */
+#define TYPES_ASKED_MAX (5 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
 _Static_assert(TYPES_ASKED_MAX <= KERNEL_TYPES_MAX, "raise KERNEL_TYPES_MAX");
 
 /* The need `i` of the source. NULL: it has fewer. */
@@ -74,7 +74,8 @@ static bool is_wanted(const struct event_source *source, const struct session_op
 static bool is_possible(const struct event_source *source, const struct session_options *options,
 			const struct kernel_features *kernel)
 {
-	return is_wanted(source, options, kernel) && has_all(source, kernel) &&
+	return (!source->only_on || source->only_on(kernel)) &&
+	       is_wanted(source, options, kernel) && has_all(source, kernel) &&
 	       (!source->part_of || has_all(source->part_of, kernel));
 }
 

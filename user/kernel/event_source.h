@@ -19,6 +19,7 @@
 #define EVENT_SOURCES(X) \
 	X(rss)           \
 	X(lifecycle)     \
+	X(again)         \
 	X(fault)         \
 	X(copies)        \
 	X(vm_functions)  \
@@ -32,7 +33,8 @@
 	X(lastwords)     \
 	X(victims)       \
 	X(touched)       \
-	X(lines)
+	X(lines)         \
+	X(lines_again)
 
 enum event_source_id {
 #define EVENT_SOURCE_ID(id) EVENT_SOURCE_##id,
@@ -90,6 +92,8 @@ struct event_source {
 
 	/* Not NULL: of use only together with that source, and loaded whenever that one is. */
 	const struct event_source *part_of;
+	/* True for kernels on which it is of use. NULL: all. */
+	bool (*only_on)(const struct kernel_features *kernel);
 	/* Not NULL: it is not loaded where that source is, which tells the same and is better, or
 	 * where that one's own `rather` is. */
 	const struct event_source *rather;
@@ -120,6 +124,10 @@ struct event_source {
 	 * and the text that a report prints behind that number. NULL: there is none. */
 	const char *dropped;
 	const char *dropped_text;
+	/* Not NULL: its programs can be preempted by one another, and the kernel then passes over
+	 * events (recursion_misses, since 5.12). The text that a report prints behind their number,
+	 * in which are those of all processes of the host. */
+	const char *passed_text;
 
 	/* Sets its knobs and the sizes of its maps before the load. It is called whether or not the
 	 * source will be loaded, which `loaded` says. NULL: there is nothing to set. */

@@ -97,10 +97,21 @@ void kernel_probe(struct kernel_features *f)
 	 * percpu_counter). */
 	static const struct kernel_btf_wanted batched = KERNEL_STRUCT("mm_rss_stat");
 	static const struct kernel_btf_wanted run_time = KERNEL_STRUCT("bpf_mem_alloc");
+	/* From 7.0 on (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with
+	 * SRCU-fast") who takes a program off a tracepoint waits for SRCU. Up to 6.12 that was so
+	 * for some tracepoints, but preemption was off. */
+	static const struct kernel_btf_wanted waits = KERNEL_MEMBER("tp_transition_snapshot",
+								    "srcu_gp"),
+					      later = KERNEL_FUNCTION(
+						      "bpf_local_irq_save"), /* 6.14 */
+		holds = KERNEL_FUNCTION("bpf_preempt_disable");
 
 	memset(f, 0, sizeof(*f));
 	kernel_ask(f, &batched);
 	kernel_ask(f, &run_time);
+	kernel_ask(f, &waits);
+	kernel_ask(f, &later);
+	kernel_ask(f, &holds);
 	event_sources_ask(f);
 	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", f->types, f->type_count);
 	if (f->btf_error)
@@ -108,6 +119,7 @@ void kernel_probe(struct kernel_features *f)
 	f->btf = true;
 	f->batched_counters = kernel_has(f, &batched);
 	f->run_time_alloc = kernel_has(f, &run_time);
+	f->preemptible = kernel_has(f, &waits) && kernel_has(f, &later) && kernel_has(f, &holds);
 	f->function_ends = attaches_to_ends(f);
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }

@@ -40,13 +40,14 @@
 #define KERNEL_SYSCALL(name) KERNEL_FUNCTION("__x64_sys_" name)
 #endif
 
-#define KERNEL_TYPES_MAX 512
+#define KERNEL_TYPES_MAX 576
 
 struct kernel_features {
 	bool btf;	       /* /sys/kernel/btf/vmlinux exists and could be read */
 	int btf_error;	       /* why not, a positive errno; 0: `btf` is true */
 	bool batched_counters; /* RSS counters in batches per task: 6.1 and older */
 	bool run_time_alloc;   /* hash maps may allocate entries while programs run: 6.1 */
+	bool preemptible;      /* programs of tracepoints can be preempted: 7.0 */
 	bool uprobes;	       /* with reference counts, which --lines needs */
 	bool function_ends;    /* BPF programs may be attached to the end of functions (fexit) */
 	unsigned type_count;
@@ -66,6 +67,9 @@ bool kernel_has(const struct kernel_features *features, const struct kernel_btf_
 /* kernel_is_batched(): RSS is counted per task, in batches. kernel_is_per_cpu(): per CPU. */
 bool kernel_is_batched(const struct kernel_features *features);
 bool kernel_is_per_cpu(const struct kernel_features *features);
+
+/* While a thread is in a program of a tracepoint, another thread may take its CPU. */
+bool kernel_is_preemptible(const struct kernel_features *features);
 
 /* BPF programs may be attached to the end of the kernel's functions. */
 bool kernel_has_function_ends(const struct kernel_features *features);

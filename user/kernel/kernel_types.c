@@ -47,6 +47,11 @@ bool kernel_is_per_cpu(const struct kernel_features *f)
 	return !f->batched_counters;
 }
 
+bool kernel_is_preemptible(const struct kernel_features *f)
+{
+	return f->preemptible;
+}
+
 bool kernel_has_function_ends(const struct kernel_features *f)
 {
 	return f->function_ends;

@@ -120,6 +120,8 @@ static void set_knobs(struct session *session, int cpus)
 	*session->bpf.knob.tell_changes = o->changes;
 	*session->bpf.knob.limits_itself = o->limits_itself;
 	*session->bpf.knob.own_tgid = getpid();
+	if (session->bpf.knob.preemptible)
+		*session->bpf.knob.preemptible = session->kernel.preemptible;
 	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
 }
 

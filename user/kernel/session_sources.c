@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Carries out what the descriptors of event sources say (event_source.h): finds their programs,
  * selects what is loaded, attaches in turn, detaches. */
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -200,10 +201,30 @@ void session_each_note(const struct session *session, void (*fn)(const char *tex
 			fn(event_sources[i]->difference, arg);
 }
 
+/* Events for which the kernel did not run the programs of a source. */
+static uint64_t events_passed_over(const struct session_source *s)
+{
+	uint64_t events = 0;
+
+	for (int i = 0; i < SOURCE_PROGRAMS_MAX && s->loaded && s->programs[i]; i++) {
+		struct bpf_prog_info info = {};
+		uint32_t size = sizeof(info);
+
+		/* Of a program of our own that is loaded: there is nothing that could fail. */
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(s->programs[i]), &info, &size))
+			events += info.recursion_misses;
+	}
+	return events;
+}
+
 void session_each_dropped(const struct session *session,
 			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg)
 {
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
 		if (session->sources[i].dropped)
 			fn(*session->sources[i].dropped, event_sources[i]->dropped_text, arg);
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		if (event_sources[i]->passed_text)
+			fn(events_passed_over(&session->sources[i]), event_sources[i]->passed_text,
+			   arg);
 }

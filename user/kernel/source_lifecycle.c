@@ -39,3 +39,13 @@ const struct event_source source_lifecycle = {
 			},
 		},
 };
+
+/* Where programs of tracepoints can be preempted, the kernel passes over events. So these are seen
+ * twice there, and an exit three times (bpf/account/lifecycle.bpf.h). */
+const struct event_source source_again = {
+	.name = "again",
+	.programs = {"exit_again", "exec_again", "fork_again", "process_free"},
+	.turn = SOURCE_LIFECYCLE,
+	.part_of = &source_lifecycle,
+	.only_on = kernel_is_preemptible,
+};

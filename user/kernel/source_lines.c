@@ -71,3 +71,12 @@ const struct event_source source_lines = {
 		},
 	.configure = configure,
 };
+
+/* See source_again. */
+const struct event_source source_lines_again = {
+	.name = "lines_again",
+	.programs = {"lines_exit_again", "lines_exec_again"},
+	.turn = SOURCE_BEFORE_LIFECYCLE,
+	.part_of = &source_lines,
+	.only_on = kernel_is_preemptible,
+};

@@ -49,6 +49,10 @@ const struct event_source source_vm_functions = {
 		},
 	.shed = "memory system calls",
 	.touches = true,
+	.passed_text =
+		"ends of memory system calls, of all processes, were passed over by the kernel: "
+		"one of another thread was just being counted on that CPU; so many calls may be "
+		"missing",
 	.configure = configure,
 	.prepare = prepare,
 };
