@@ -131,6 +131,16 @@ static __always_inline bool cache_locate(struct cache_page *page, __u64 address)
 
 enum cache_account { CACHE_UNACCOUNTED, CACHE_OWN, CACHE_OTHER };
 
+/* The control group that memcg_data of a page names. 0: it could not be read. */
+static __always_inline __u64 cache_group(__u64 memcg_data)
+{
+	struct obj_cgroup___cache *object = (void *)(memcg_data & ~MEMCG_FLAGS);
+
+	if (object && bpf_core_field_exists(object->is_root))
+		return (__u64)BPF_CORE_READ(object, memcg);
+	return (__u64)object;
+}
+
 /* Is a page that the current task brings accounted to the task's control group? */
 static __always_inline enum cache_account cache_account(__u64 address)
 {
@@ -143,9 +153,9 @@ static __always_inline enum cache_account cache_account(__u64 address)
 	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id___cache, memory_cgrp_id___cache))
 		return CACHE_UNACCOUNTED;
 	if (bpf_core_field_exists(folio->memcg_data))
-		group = BPF_CORE_READ(folio, memcg_data) & ~MEMCG_FLAGS;
+		group = cache_group(BPF_CORE_READ(folio, memcg_data));
 	else if (bpf_core_field_exists(old->memcg_data))
-		group = BPF_CORE_READ(old, memcg_data) & ~MEMCG_FLAGS;
+		group = cache_group(BPF_CORE_READ(old, memcg_data));
 	else if (bpf_core_field_exists(old->mem_cgroup))
 		group = (__u64)BPF_CORE_READ(old, mem_cgroup);
 	if (!group)

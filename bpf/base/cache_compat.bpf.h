@@ -77,6 +77,13 @@ enum cgroup_subsys_id___cache {
 	memory_cgrp_id___cache,
 };
 
+/* Since 7.2, memcg_data of a page in the cache has this between the page and its group, so that pages
+ * outlive a group; `is_root` came with that. */
+struct obj_cgroup___cache {
+	struct mem_cgroup *memcg;
+	bool is_root;
+} __attribute__((preserve_access_index));
+
 struct css_set___cache {
 	void *subsys[1];
 } __attribute__((preserve_access_index));
