@@ -256,15 +256,16 @@ static __noinline __u32 cache_file(const struct cache_page *page)
 	file = bpf_map_lookup_elem(&cache_files, &number);
 	if (!file)
 		return 0;
-	file->key = page->file;
-	file->state = 0;
+	/* User space has zeroed it. */
 	if (bpf_map_update_elem(&cache_file_numbers, &page->file, &number, BPF_NOEXIST)) {
-		/* Another CPU was first, or there is no room. */
+		/* Another CPU was first, or there is no room: the record stays without a key, so
+		 * that user space takes it for no file. */
 		bpf_map_push_elem(&cache_files_free, &number, BPF_ANY);
 		had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
 		return had ? *had + 1 : 0;
 	}
 	__sync_fetch_and_add(&cache_filter[pymem_cache_slot(page->inode)], 1);
+	file->key = page->file;
 	cache_name(number, page->inode);
 	return number + 1;
 }

@@ -11,13 +11,15 @@
 #include "kernel/session_private.h"
 
 /* A file goes when two looks in a row find no place that names it: a program may be about to make
- * one. */
+ * one. It goes in two steps, since a program may have found its number just before: first no program
+ * finds it any more, and if the next look still finds no place, its number is free. */
 #define LOOKS_UNUSED 2
 
 struct session_cache {
 	struct pymem_cached *places;
 	struct pymem_cache_file *files;
 	unsigned char unused[PYMEM_CACHE_FILES]; /* looks that found no place of the file */
+	bool hidden[PYMEM_CACHE_FILES];		 /* programs don't find it any more */
 };
 
 bool session_counts_cache(const struct session *session)
@@ -150,6 +152,12 @@ static bool find_unused(struct session *session)
 	return any;
 }
 
+/* True if programs have not found the file since the last look, and no place names it. */
+static bool is_free(const struct session_cache *cache, uint32_t number)
+{
+	return cache->hidden[number] && cache->unused[number] >= LOOKS_UNUSED;
+}
+
 static int forget_chunk(const void *key, const void *value, void *arg)
 {
 	const struct session *session = arg;
@@ -158,7 +166,7 @@ static int forget_chunk(const void *key, const void *value, void *arg)
 	(void)value;
 	memcpy(&chunk, key, sizeof(chunk));
 	if (!chunk.file || chunk.file > PYMEM_CACHE_FILES ||
-	    session->cache->unused[chunk.file - 1] < LOOKS_UNUSED)
+	    !is_free(session->cache, chunk.file - 1))
 		return 0;
 	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_chunks), key) && errno != ENOENT)
 		return -errno;
@@ -172,38 +180,64 @@ static int free_number(struct session *session, uint32_t number)
 
 	memset(&cache->files[number], 0, sizeof(cache->files[number]));
 	cache->unused[number] = 0;
+	cache->hidden[number] = false;
 	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.cache_files_free), NULL, &number,
 				BPF_ANY))
 		return -errno;
 	return 0;
 }
 
-static int forget_files(struct session *session)
+/* From now on no program finds the file. */
+static int hide_file(struct session *session, uint32_t number)
+{
+	const struct pymem_cache_file_key key = session->cache->files[number].key;
+	int fd = bpf_map__fd(session->bpf.map.cache_file_numbers);
+	uint32_t named;
+
+	session->cache->hidden[number] = true;
+	session->cache->unused[number] = LOOKS_UNUSED - 1;
+	if (bpf_map_lookup_elem(fd, &key, &named))
+		return errno == ENOENT ? 0 : -errno;
+	/* Another record of the same file stays as it is. */
+	if (named != number)
+		return 0;
+	if (bpf_map_delete_elem(fd, &key))
+		return errno == ENOENT ? 0 : -errno;
+	__sync_fetch_and_sub(&session->bpf.variable.cache_filter[pymem_cache_slot(key.inode)], 1);
+	return 0;
+}
+
+/* Frees the numbers of the files that were hidden at an earlier look. */
+static int free_hidden(struct session *session)
 {
 	const struct bpf_map *chunks = session->bpf.map.cache_chunks;
-	struct session_cache *cache = session->cache;
+	const struct session_cache *cache = session->cache;
 	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
-	uint32_t i;
-	int err;
+	bool any = false;
+	int err = 0;
 
-	for (i = 0; i < files; i++) {
-		if (cache->unused[i] < LOOKS_UNUSED)
-			continue;
-		if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_file_numbers),
-					&cache->files[i].key))
-			return -errno;
-		__sync_fetch_and_sub(
-			&session->bpf.variable
-				 .cache_filter[pymem_cache_slot(cache->files[i].key.inode)],
-			1);
-	}
-	err = map_each(&map_ops_kernel,
-		       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),
-					   bpf_map__value_size(chunks)},
-		       MAP_KEEPS, forget_chunk, session);
-	for (i = 0; i < files && !err; i++)
-		if (cache->unused[i] >= LOOKS_UNUSED)
+	for (uint32_t i = 0; i < files && !any; i++)
+		any = is_free(cache, i);
+	if (any)
+		err = map_each(&map_ops_kernel,
+			       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),
+						   bpf_map__value_size(chunks)},
+			       MAP_KEEPS, forget_chunk, session);
+	for (uint32_t i = 0; i < files && any && !err; i++)
+		if (is_free(cache, i))
 			err = free_number(session, i);
+	return err;
+}
+
+static int forget_files(struct session *session)
+{
+	const struct session_cache *cache = session->cache;
+	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
+	int err = free_hidden(session);
+
+	for (uint32_t i = 0; i < files && !err; i++)
+		if (!cache->hidden[i] && cache->unused[i] >= LOOKS_UNUSED)
+			err = hide_file(session, i);
 	return err;
 }
 

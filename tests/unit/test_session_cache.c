@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* kernel/session_cache.c: when files that nobody needs any more go. The maps are arrays here, and
+ * the test is the BPF side. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernel/session_cache.c"
+
+#define NUMBERS 4 /* files, places and chunks that the test uses */
+#define NONE	UINT32_MAX
+
+static struct pymem_cached places[PYMEM_CACHED_PLACES];
+static struct pymem_cache_file files[PYMEM_CACHE_FILES];
+static struct session_cache cache;
+static __u32 cached_next, files_next, cached_used, filter[PYMEM_CACHE_FILTER_SLOTS];
+static struct mapping {
+	struct pymem_cache_file_key key;
+	uint32_t number; /* NONE: there is no such entry */
+} mappings[NUMBERS];
+static uint32_t chunks[NUMBERS]; /* of which file, plus 1; 0: there is none */
+static uint32_t freed[NUMBERS];
+static unsigned freed_count;
+static int error; /* of what is asked of the kernel */
+static char file_numbers, free_files, chunk_map, place_map, free_places;
+
+static struct session session = {
+	.cache = &cache,
+	.bpf = {.map = {.cache_file_numbers = (void *)&file_numbers,
+			.cache_files_free = (void *)&free_files,
+			.cache_chunks = (void *)&chunk_map,
+			.cached_places = (void *)&place_map,
+			.cached_free = (void *)&free_places},
+		.variable = {.cached_next = &cached_next,
+			     .cache_files_next = &files_next,
+			     .cached_used = &cached_used,
+			     .cache_filter = filter}},
+};
+
+enum { FD_NUMBERS = 3, FD_FREE_FILES, FD_CHUNKS, FD_PLACES, FD_FREE_PLACES };
+
+int bpf_map__fd(const struct bpf_map *m)
+{
+	const void *at = m;
+
+	return at == &file_numbers  ? FD_NUMBERS
+	       : at == &free_files  ? FD_FREE_FILES
+	       : at == &chunk_map   ? FD_CHUNKS
+	       : at == &place_map   ? FD_PLACES
+	       : at == &free_places ? FD_FREE_PLACES
+				    : -1;
+}
+
+__u32 bpf_map__key_size(const struct bpf_map *m)
+{
+	assert_ptr_equal(m, &chunk_map);
+	return sizeof(struct pymem_cache_chunk_key);
+}
+
+__u32 bpf_map__value_size(const struct bpf_map *m)
+{
+	assert_ptr_equal(m, &chunk_map);
+	return sizeof(struct pymem_cache_chunk);
+}
+
+static struct mapping *find(const void *key)
+{
+	for (unsigned i = 0; i < NUMBERS; i++)
+		if (mappings[i].number != NONE &&
+		    !memcmp(&mappings[i].key, key, sizeof(mappings[i].key)))
+			return &mappings[i];
+	errno = ENOENT;
+	return NULL;
+}
+
+int bpf_map_lookup_elem(int fd, const void *key, void *value)
+{
+	const struct mapping *mapping = find(key);
+
+	assert_int_equal(fd, FD_NUMBERS);
+	if (error)
+		errno = error;
+	if (error || !mapping)
+		return -errno;
+	memcpy(value, &mapping->number, sizeof(mapping->number));
+	return 0;
+}
+
+int bpf_map_delete_elem(int fd, const void *key)
+{
+	struct mapping *mapping;
+
+	if (fd == FD_CHUNKS) {
+		chunks[((const struct pymem_cache_chunk_key *)key)->number] = 0;
+		return 0;
+	}
+	if (fd == FD_PLACES)
+		return 0;
+	assert_int_equal(fd, FD_NUMBERS);
+	mapping = find(key);
+	if (!mapping)
+		return -errno;
+	mapping->number = NONE;
+	return 0;
+}
+
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	assert_null(key);
+	assert_int_equal(flags, BPF_ANY);
+	if (fd == FD_FREE_PLACES)
+		return 0;
+	assert_int_equal(fd, FD_FREE_FILES);
+	assert_in_range(freed_count, 0, NUMBERS - 1);
+	memcpy(&freed[freed_count++], value, sizeof(freed[0]));
+	return 0;
+}
+
+const struct map_ops map_ops_kernel;
+
+int map_each(const struct map_ops *ops, const struct map_shape *map, enum map_reading reading,
+	     int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	static const struct pymem_cache_chunk chunk;
+	int err = 0;
+
+	(void)ops;
+	assert_int_equal(map->fd, FD_CHUNKS);
+	assert_int_equal(reading, MAP_KEEPS);
+	for (unsigned i = 0; i < NUMBERS && !err; i++) {
+		const struct pymem_cache_chunk_key key = {.number = i, .file = chunks[i]};
+
+		if (chunks[i])
+			err = fn(&key, &chunk, arg);
+	}
+	return err;
+}
+
+/* Two files, each with a chunk and with a place of its own image. */
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&cache, 0, sizeof(cache));
+	memset(places, 0, sizeof(places));
+	memset(files, 0, sizeof(files));
+	memset(filter, 0, sizeof(filter));
+	memset(chunks, 0, sizeof(chunks));
+	cache.places = places;
+	cache.files = files;
+	cached_next = cached_used = files_next = 2;
+	freed_count = 0;
+	error = 0;
+	for (unsigned i = 0; i < NUMBERS; i++)
+		mappings[i].number = NONE;
+	for (unsigned i = 0; i < 2; i++) {
+		files[i].key = (struct pymem_cache_file_key){.inode = 0x1000 * (i + 1)};
+		mappings[i] = (struct mapping){files[i].key, i};
+		filter[pymem_cache_slot(files[i].key.inode)]++;
+		places[i].key = (struct pymem_cached_key){.stack.proc = i + 1, .file = i + 1};
+		chunks[i] = i + 1;
+	}
+	return 0;
+}
+
+static bool is_first(uint32_t proc, void *arg)
+{
+	(void)arg;
+	return proc == 1;
+}
+
+static int look(void)
+{
+	return session_forget_cached(&session, true, is_first, NULL);
+}
+
+static unsigned in_filter(unsigned number)
+{
+	return filter[pymem_cache_slot(0x1000 * (number + 1))];
+}
+
+/* After its last place, a file is there for one look, hidden by the second, and gone by the third;
+ * the other one stays. */
+static void test_in_steps(void **state)
+{
+	(void)state;
+	assert_int_equal(look(), 0);
+	assert_int_equal(cached_used, 1);
+	assert_int_equal(mappings[0].number, 0);
+	assert_int_equal(in_filter(0), 1);
+	assert_int_equal(look(), 0);
+	assert_int_equal(mappings[0].number, NONE);
+	assert_int_equal(in_filter(0), 0);
+	assert_int_equal(chunks[0], 1);
+	assert_int_equal(files[0].key.inode, 0x1000);
+	assert_int_equal(freed_count, 0);
+	assert_int_equal(look(), 0);
+	assert_int_equal(chunks[0], 0);
+	assert_int_equal(files[0].key.inode, 0);
+	assert_int_equal(freed_count, 1);
+	assert_int_equal(freed[0], 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(freed_count, 1);
+	assert_int_equal(mappings[1].number, 1);
+	assert_int_equal(in_filter(1), 1);
+	assert_int_equal(chunks[1], 2);
+}
+
+/* Without `files` nothing is looked for. */
+static void test_places_only(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(session_forget_cached(&session, false, is_first, NULL), 0);
+	assert_int_equal(places[0].key.stack.proc, 0);
+	assert_int_equal(places[0].turn, 1);
+	assert_int_equal(mappings[0].number, 0);
+}
+
+/* A program had found the number just before it was hidden, and makes a place: the file stays until
+ * that has gone. */
+static void test_late_place(void **state)
+{
+	(void)state;
+	assert_int_equal(look(), 0);
+	assert_int_equal(look(), 0);
+	assert_int_equal(mappings[0].number, NONE);
+	places[0].key = (struct pymem_cached_key){.stack.proc = 9, .file = 1};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(freed_count, 0);
+	assert_int_equal(chunks[0], 1);
+	assert_int_equal(files[0].key.inode, 0x1000);
+	places[0].key.stack.proc = 1;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(freed_count, 1);
+	assert_int_equal(chunks[0], 0);
+	assert_int_equal(in_filter(0), 0);
+}
+
+/* Two CPUs saw a new file at once: the record of the one that came second has no key, and its number
+ * is free already. */
+static void test_without_key(void **state)
+{
+	(void)state;
+	memset(&files[0], 0, sizeof(files[0]));
+	mappings[0].number = NONE;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(freed_count, 0);
+}
+
+/* A record never takes away the entry, or the share of the filter, of another one of the same file. */
+static void test_of_another(void **state)
+{
+	(void)state;
+	files[1].key = files[0].key;
+	mappings[0].number = 1;
+	filter[pymem_cache_slot(0x1000)] = 1;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(mappings[0].number, 1);
+	assert_int_equal(in_filter(0), 1);
+	assert_int_equal(freed_count, 1);
+	assert_int_equal(freed[0], 0);
+}
+
+/* What has gone already is done; another error is one. */
+static void test_errors(void **state)
+{
+	(void)state;
+	mappings[0].number = NONE;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(freed_count, 1);
+	set_up(NULL);
+	assert_int_equal(look(), 0);
+	error = EIO;
+	assert_int_equal(look(), -EIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_in_steps, set_up),
+		cmocka_unit_test_setup(test_places_only, set_up),
+		cmocka_unit_test_setup(test_late_place, set_up),
+		cmocka_unit_test_setup(test_without_key, set_up),
+		cmocka_unit_test_setup(test_of_another, set_up),
+		cmocka_unit_test_setup(test_errors, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
