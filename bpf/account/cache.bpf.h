@@ -123,8 +123,10 @@ static __always_inline bool cache_locate(struct cache_page *page, __u64 address)
 		page->index = BPF_CORE_READ(old, index);
 		page->pages = 1;
 	}
-	if (!mapping || !page->pages || page->pages > PAGES_MOST)
+	if (!mapping)
 		return false;
+	if (!page->pages)
+		page->pages = 1; /* at least */
 	page->inode = (__u64)BPF_CORE_READ(mapping, host);
 	return page->inode;
 }
