@@ -62,11 +62,13 @@ struct pymem_cached {
 	__u64 other;   /* to another one; the rest: the kernel does not account them */
 };
 
-/* Which place brought each page of a chunk: its number and its turn << 16; 0: none. */
+/* Which place brought each page of a chunk: its number and its turn << 16; 0: none. Programs never
+ * delete one, since another CPU may have just found it and write to it, and the memory of a deleted
+ * one is used again at once. User space deletes those that were empty for a while. */
 struct pymem_cache_chunk {
 	__u32 pages[PYMEM_CACHE_CHUNK_PAGES];
 	__u32 used; /* pages that are not 0 */
-	__u32 pad;
+	__u32 look; /* cache_look when a program last used it; 0: one is about to */
 };
 
 struct pymem_cache_chunk_key {

@@ -21,7 +21,12 @@ static struct mapping {
 	struct pymem_cache_file_key key;
 	uint32_t number; /* NONE: there is no such entry */
 } mappings[NUMBERS];
-static uint32_t chunks[NUMBERS]; /* of which file, plus 1; 0: there is none */
+static struct {
+	uint32_t file; /* plus 1; 0: there is no such chunk */
+	struct pymem_cache_chunk value;
+} chunks[NUMBERS];
+static unsigned sweeps;
+static __u32 cache_look, cache_emptied;
 static uint32_t freed[NUMBERS];
 static unsigned freed_count;
 static int error; /* of what is asked of the kernel */
@@ -37,6 +42,8 @@ static struct session session = {
 		.variable = {.cached_next = &cached_next,
 			     .cache_files_next = &files_next,
 			     .cached_used = &cached_used,
+			     .cache_look = &cache_look,
+			     .cache_emptied = &cache_emptied,
 			     .cache_filter = filter}},
 };
 
@@ -64,6 +71,12 @@ __u32 bpf_map__value_size(const struct bpf_map *m)
 {
 	assert_ptr_equal(m, &chunk_map);
 	return sizeof(struct pymem_cache_chunk);
+}
+
+__u32 bpf_map__max_entries(const struct bpf_map *m)
+{
+	assert_ptr_equal(m, &chunk_map);
+	return 80;
 }
 
 static struct mapping *find(const void *key)
@@ -94,7 +107,7 @@ int bpf_map_delete_elem(int fd, const void *key)
 	struct mapping *mapping;
 
 	if (fd == FD_CHUNKS) {
-		chunks[((const struct pymem_cache_chunk_key *)key)->number] = 0;
+		chunks[((const struct pymem_cache_chunk_key *)key)->number].file = 0;
 		return 0;
 	}
 	if (fd == FD_PLACES)
@@ -124,17 +137,17 @@ const struct map_ops map_ops_kernel;
 int map_each(const struct map_ops *ops, const struct map_shape *map, enum map_reading reading,
 	     int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	static const struct pymem_cache_chunk chunk;
 	int err = 0;
 
 	(void)ops;
+	sweeps++;
 	assert_int_equal(map->fd, FD_CHUNKS);
 	assert_int_equal(reading, MAP_KEEPS);
 	for (unsigned i = 0; i < NUMBERS && !err; i++) {
-		const struct pymem_cache_chunk_key key = {.number = i, .file = chunks[i]};
+		const struct pymem_cache_chunk_key key = {.number = i, .file = chunks[i].file};
 
-		if (chunks[i])
-			err = fn(&key, &chunk, arg);
+		if (chunks[i].file)
+			err = fn(&key, &chunks[i].value, arg);
 	}
 	return err;
 }
@@ -151,7 +164,8 @@ static int set_up(void **state)
 	cache.places = places;
 	cache.files = files;
 	cached_next = cached_used = files_next = 2;
-	freed_count = 0;
+	freed_count = sweeps = cache_emptied = 0;
+	cache_look = 1;
 	error = 0;
 	for (unsigned i = 0; i < NUMBERS; i++)
 		mappings[i].number = NONE;
@@ -160,7 +174,8 @@ static int set_up(void **state)
 		mappings[i] = (struct mapping){files[i].key, i};
 		filter[pymem_cache_slot(files[i].key.inode)]++;
 		places[i].key = (struct pymem_cached_key){.stack.proc = i + 1, .file = i + 1};
-		chunks[i] = i + 1;
+		chunks[i].file = i + 1;
+		chunks[i].value = (struct pymem_cache_chunk){.used = 1, .look = 1};
 	}
 	return 0;
 }
@@ -193,11 +208,11 @@ static void test_in_steps(void **state)
 	assert_int_equal(look(), 0);
 	assert_int_equal(mappings[0].number, NONE);
 	assert_int_equal(in_filter(0), 0);
-	assert_int_equal(chunks[0], 1);
+	assert_int_equal(chunks[0].file, 1);
 	assert_int_equal(files[0].key.inode, 0x1000);
 	assert_int_equal(freed_count, 0);
 	assert_int_equal(look(), 0);
-	assert_int_equal(chunks[0], 0);
+	assert_int_equal(chunks[0].file, 0);
 	assert_int_equal(files[0].key.inode, 0);
 	assert_int_equal(freed_count, 1);
 	assert_int_equal(freed[0], 0);
@@ -206,7 +221,7 @@ static void test_in_steps(void **state)
 	assert_int_equal(freed_count, 1);
 	assert_int_equal(mappings[1].number, 1);
 	assert_int_equal(in_filter(1), 1);
-	assert_int_equal(chunks[1], 2);
+	assert_int_equal(chunks[1].file, 2);
 }
 
 /* Without `files` nothing is looked for. */
@@ -232,13 +247,13 @@ static void test_late_place(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(look(), 0);
 	assert_int_equal(freed_count, 0);
-	assert_int_equal(chunks[0], 1);
+	assert_int_equal(chunks[0].file, 1);
 	assert_int_equal(files[0].key.inode, 0x1000);
 	places[0].key.stack.proc = 1;
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(look(), 0);
 	assert_int_equal(freed_count, 1);
-	assert_int_equal(chunks[0], 0);
+	assert_int_equal(chunks[0].file, 0);
 	assert_int_equal(in_filter(0), 0);
 }
 
@@ -269,6 +284,46 @@ static void test_of_another(void **state)
 	assert_int_equal(freed[0], 0);
 }
 
+/* Empty chunks go if they may be many, and only those that no program has used for two looks. */
+static void test_empty_chunks(void **state)
+{
+	(void)state;
+	cached_next = 2;
+	places[0].key.stack.proc = places[1].key.stack.proc = 2;
+	chunks[2].file = 2;
+	chunks[2].value = (struct pymem_cache_chunk){.used = 0, .look = 1};
+	cache_emptied = 9;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(look(), 0);
+	assert_int_equal(sweeps, 0);
+	/* Chunk 0 has become empty just now, chunk 3 is new. */
+	cache_emptied = 10;
+	chunks[0].value = (struct pymem_cache_chunk){.used = 0, .look = cache_look};
+	chunks[3].file = 2;
+	chunks[3].value = (struct pymem_cache_chunk){.used = 0, .look = 0};
+	assert_int_equal(look(), 0);
+	assert_int_equal(sweeps, 1);
+	assert_int_equal(chunks[0].file, 1);
+	assert_int_equal(chunks[1].file, 2);
+	assert_int_equal(chunks[2].file, 0);
+	assert_int_equal(chunks[3].file, 2);
+	/* What was left counts for the next time: the two, and eight more. */
+	cache_emptied = 17;
+	assert_int_equal(look(), 0);
+	assert_int_equal(sweeps, 1);
+	cache_emptied = 18;
+	assert_int_equal(look(), 0);
+	assert_int_equal(sweeps, 2);
+	assert_int_equal(chunks[0].file, 0);
+	assert_int_equal(chunks[1].file, 2);
+	assert_int_equal(chunks[3].file, 2);
+	assert_int_equal(cache.fresh, 1);
+	/* The number of a look is never 0. */
+	cache_look = UINT32_MAX;
+	assert_int_equal(look(), 0);
+	assert_int_equal(cache_look, 1);
+}
+
 /* What has gone already is done; another error is one. */
 static void test_errors(void **state)
 {
@@ -291,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup(test_late_place, set_up),
 		cmocka_unit_test_setup(test_without_key, set_up),
 		cmocka_unit_test_setup(test_of_another, set_up),
+		cmocka_unit_test_setup(test_empty_chunks, set_up),
 		cmocka_unit_test_setup(test_errors, set_up),
 	};
 

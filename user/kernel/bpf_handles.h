@@ -86,6 +86,8 @@
 	VARIABLE(cached_next, __u32)                          \
 	VARIABLE(cached_used, __u32)                          \
 	VARIABLE(cache_files_next, __u32)                     \
+	VARIABLE(cache_look, __u32)                           \
+	VARIABLE(cache_emptied, __u32)                        \
 	VARIABLE(reading, __u32)                              \
 	VARIABLE(walk_less, __u32)                            \
 	VARIABLE(shed_stacks, __u64)                          \

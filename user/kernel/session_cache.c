@@ -15,11 +15,17 @@
  * finds it any more, and if the next look still finds no place, its number is free. */
 #define LOOKS_UNUSED 2
 
+/* Chunks are looked through for empty ones if so many of them as this part of the table may be: 1/8.
+ */
+#define CHUNKS_EMPTY 8
+
 struct session_cache {
 	struct pymem_cached *places;
 	struct pymem_cache_file *files;
 	unsigned char unused[PYMEM_CACHE_FILES]; /* looks that found no place of the file */
 	bool hidden[PYMEM_CACHE_FILES];		 /* programs don't find it any more */
+	uint32_t swept; /* value of cache_emptied up to which empty chunks were deleted */
+	uint32_t fresh; /* empty chunks that the current sweep left, since they were just used */
 };
 
 bool session_counts_cache(const struct session *session)
@@ -47,6 +53,7 @@ int session_map_cache(struct session *session)
 		map_array(session->bpf.map.cached, PYMEM_CACHED_PLACES * sizeof(*cache->places));
 	if (!cache->places)
 		return -errno;
+	*session->bpf.variable.cache_look = 1;
 	cache->files =
 		map_array(session->bpf.map.cache_files, PYMEM_CACHE_FILES * sizeof(*cache->files));
 	return cache->files ? 0 : -errno;
@@ -129,15 +136,12 @@ static int forget_place(struct session *session, uint32_t number)
 	return 0;
 }
 
-/* Notes which files have places. Returns true if at least one is to go. */
-static bool find_unused(struct session *session)
+/* Notes which of the first `files` files have places. */
+static void note_unused(struct session *session, uint32_t files)
 {
 	struct session_cache *cache = session->cache;
-	uint32_t i, places, files;
-	bool any = false;
+	uint32_t i, places = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
 
-	places = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
-	files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
 	for (i = 0; i < files; i++)
 		if (cache->files[i].key.inode && cache->unused[i] < LOOKS_UNUSED)
 			cache->unused[i]++;
@@ -147,9 +151,6 @@ static bool find_unused(struct session *session)
 		if (key->stack.proc && key->file && key->file <= PYMEM_CACHE_FILES)
 			cache->unused[key->file - 1] = 0;
 	}
-	for (i = 0; i < files && !any; i++)
-		any = cache->unused[i] >= LOOKS_UNUSED;
-	return any;
 }
 
 /* True if programs have not found the file since the last look, and no place names it. */
@@ -158,19 +159,56 @@ static bool is_free(const struct session_cache *cache, uint32_t number)
 	return cache->hidden[number] && cache->unused[number] >= LOOKS_UNUSED;
 }
 
+/* True if it was empty, and no program used it, for LOOKS_UNUSED looks. */
+static bool is_idle(struct session *session, const struct pymem_cache_chunk *chunk)
+{
+	if (chunk->used)
+		return false;
+	if (chunk->look && *session->bpf.variable.cache_look - chunk->look >= LOOKS_UNUSED)
+		return true;
+	session->cache->fresh++;
+	return false;
+}
+
 static int forget_chunk(const void *key, const void *value, void *arg)
 {
-	const struct session *session = arg;
-	struct pymem_cache_chunk_key chunk;
+	struct session *session = arg;
+	struct pymem_cache_chunk_key place;
+	struct pymem_cache_chunk chunk;
 
-	(void)value;
-	memcpy(&chunk, key, sizeof(chunk));
-	if (!chunk.file || chunk.file > PYMEM_CACHE_FILES ||
-	    !is_free(session->cache, chunk.file - 1))
+	memcpy(&place, key, sizeof(place));
+	memcpy(&chunk, value, sizeof(chunk));
+	if (!place.file || place.file > PYMEM_CACHE_FILES ||
+	    (!is_free(session->cache, place.file - 1) && !is_idle(session, &chunk)))
 		return 0;
 	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_chunks), key) && errno != ENOENT)
 		return -errno;
 	return 0;
+}
+
+/* Deletes chunks of files that are free, and those that are idle. */
+static int sweep_chunks(struct session *session)
+{
+	const struct bpf_map *chunks = session->bpf.map.cache_chunks;
+	struct session_cache *cache = session->cache;
+	uint32_t emptied = *session->bpf.variable.cache_emptied;
+	int err;
+
+	cache->fresh = 0;
+	err = map_each(&map_ops_kernel,
+		       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),
+					   bpf_map__value_size(chunks)},
+		       MAP_KEEPS, forget_chunk, session);
+	cache->swept = emptied - cache->fresh;
+	return err;
+}
+
+/* True if so many chunks became empty since the last sweep that it is worth one. */
+static bool are_many_empty(const struct session *session)
+{
+	uint32_t emptied = *session->bpf.variable.cache_emptied - session->cache->swept;
+
+	return emptied >= bpf_map__max_entries(session->bpf.map.cache_chunks) / CHUNKS_EMPTY;
 }
 
 /* Nobody finds the file any more, and its chunks are gone: its number is free. */
@@ -208,23 +246,17 @@ static int hide_file(struct session *session, uint32_t number)
 }
 
 /* Frees the numbers of the files that were hidden at an earlier look. */
-static int free_hidden(struct session *session)
+static int free_hidden(struct session *session, uint32_t files)
 {
-	const struct bpf_map *chunks = session->bpf.map.cache_chunks;
-	const struct session_cache *cache = session->cache;
-	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
 	bool any = false;
 	int err = 0;
 
 	for (uint32_t i = 0; i < files && !any; i++)
-		any = is_free(cache, i);
-	if (any)
-		err = map_each(&map_ops_kernel,
-			       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),
-						   bpf_map__value_size(chunks)},
-			       MAP_KEEPS, forget_chunk, session);
+		any = is_free(session->cache, i);
+	if (any || are_many_empty(session))
+		err = sweep_chunks(session);
 	for (uint32_t i = 0; i < files && any && !err; i++)
-		if (is_free(cache, i))
+		if (is_free(session->cache, i))
 			err = free_number(session, i);
 	return err;
 }
@@ -233,8 +265,12 @@ static int forget_files(struct session *session)
 {
 	const struct session_cache *cache = session->cache;
 	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
-	int err = free_hidden(session);
+	uint32_t look = *session->bpf.variable.cache_look + 1;
+	int err;
 
+	*session->bpf.variable.cache_look = look ?: 1;
+	note_unused(session, files);
+	err = free_hidden(session, files);
 	for (uint32_t i = 0; i < files && !err; i++)
 		if (!cache->hidden[i] && cache->unused[i] >= LOOKS_UNUSED)
 			err = hide_file(session, i);
@@ -255,5 +291,7 @@ int session_forget_cached(struct session *session, bool files,
 		if (proc && is_gone(proc, arg))
 			err = forget_place(session, i);
 	}
-	return err ?: files && find_unused(session) ? forget_files(session) : err;
+	if (err || !files)
+		return err;
+	return forget_files(session);
 }
