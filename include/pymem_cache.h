@@ -39,9 +39,16 @@ struct pymem_cache_file_key {
 struct pymem_cache_file {
 	struct pymem_cache_file_key key;
 	__u32 state;
-	__u32 bytes; /* of the name */
+	__u32 bytes;   /* of the name */
+	__u32 account; /* struct pymem_account of who first brought a page of it; 0: root's */
+	__u32 pad;
 	/* Parts of its path in its filesystem, each with a NUL; the file's own name comes first. */
 	char name[PYMEM_CACHE_NAME_BYTES];
+};
+
+/* What all images of one user hold together of the two arrays. */
+struct pymem_cache_held {
+	__u32 places, files;
 };
 
 struct pymem_cached_key {
@@ -54,7 +61,7 @@ struct pymem_cached_key {
 struct pymem_cached {
 	struct pymem_cached_key key; /* key.stack.proc 0: the place is free */
 	__u32 turn;		     /* how often the place was given out; never 0 */
-	__u32 pad;
+	__u32 account;		     /* struct pymem_account that the place is on; 0: root's */
 	__u64 added;
 	__u64 gone;    /* of these: taken out of the cache again */
 	__u64 unknown; /* of these: nobody knows whether they are still there; no room */

@@ -10,8 +10,8 @@
  * All tables are bounded. Without a place a page is counted in its image's record (cached_unkept).
  * Without a file or a chunk it is counted at its place as `unknown`.
  *
- * Chunks that are empty stay until user space deletes them, which it does if nobody has used them for
- * two of its looks.
+ * Chunks that are empty stay until user space deletes them, which it does if nobody has used them
+ * for two of its looks.
  */
 #ifndef CACHE_BPF_H
 #define CACHE_BPF_H
@@ -76,10 +76,12 @@ struct {
 } cache_files_free SEC(".maps");
 
 __u32 cached_next, cache_files_next;	      /* numbers that have ever been given out */
-__u32 cached_used;			      /* places that are taken */
-__u32 cache_look;    /* number of user space's look at the files; not 0 */
-__u32 cache_emptied; /* how often a chunk became empty; wraps */
+__u32 cached_used, cache_files_used;	      /* places and files that are taken */
+__u32 cache_look;			      /* number of user space's look at the files; not 0 */
+__u32 cache_emptied;			      /* how often a chunk became empty; wraps */
 __u32 cache_filter[PYMEM_CACHE_FILTER_SLOTS]; /* files of the table, by pymem_cache_slot() */
+
+struct pymem_cache_held cache_held[PYMEM_ACCOUNTS];
 
 /* --- what an event is about --- */
 
@@ -245,17 +247,61 @@ static __always_inline __u32 cache_number(void *free, __u32 *next, __u32 most)
 	return number < most ? number : ~0u;
 }
 
-/* The record of the file, made if it is new: its number, plus 1; 0: the table is full. */
-static __noinline __u32 cache_file(const struct cache_page *page)
+/* The account on which p's next place and file are; 0: root's. */
+static __noinline __u32 cache_owner(struct pymem_proc *p)
+{
+	if (!p || !(__u32)bpf_get_current_uid_gid())
+		return 0;
+	if (!p->account)
+		proc_own(p, 0, credentials_of(current_task()));
+	return p->account & (PYMEM_ACCOUNTS - 1);
+}
+
+/* May somebody who holds `held` of a table of `room`, and whose user holds `users` on `account`,
+ * have another one? As quota_verdict() has it, but without a floor. */
+static __always_inline bool cache_quota(__u32 used, __u32 room, __u32 held, __u32 account,
+					__u32 users)
+{
+	__u32 free = used < room ? room - used : 0;
+
+	if (account) {
+		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
+		if ((__s32)users >= (__s64)quota_user_share * free)
+			return false;
+	}
+	return free && held < (__u64)quota_share * free;
+}
+
+/* May p have another place? */
+static __always_inline bool cached_allows(const struct pymem_proc *p, __u32 account)
+{
+	return cache_quota(cached_used, PYMEM_CACHED_PLACES, p->cached_places, account,
+			   cache_held[account & (PYMEM_ACCOUNTS - 1)].places);
+}
+
+/* May p have another file? Not without a place for it. */
+static __always_inline bool cache_file_allows(const struct pymem_proc *p, __u32 account)
+{
+	return cached_allows(p, account) &&
+	       cache_quota(cache_files_used, PYMEM_CACHE_FILES, p->cached_files, account,
+			   cache_held[account & (PYMEM_ACCOUNTS - 1)].files);
+}
+
+/* The record of the file, made for p if it is new: its number, plus 1; 0: no
+ * room. */
+static __noinline __u32 cache_file(struct pymem_proc *p, const struct cache_page *page)
 {
 	struct pymem_cache_file *file;
-	__u32 number, *had;
+	__u32 number, account, *had;
 
-	if (!page)
+	if (!p || !page)
 		return 0;
 	had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
 	if (had)
 		return *had + 1;
+	account = cache_owner(p);
+	if (!cache_file_allows(p, account))
+		return 0;
 	number = cache_number(&cache_files_free, &cache_files_next, PYMEM_CACHE_FILES);
 	file = bpf_map_lookup_elem(&cache_files, &number);
 	if (!file)
@@ -269,32 +315,28 @@ static __noinline __u32 cache_file(const struct cache_page *page)
 		return had ? *had + 1 : 0;
 	}
 	__sync_fetch_and_add(&cache_filter[pymem_cache_slot(page->inode)], 1);
+	__sync_fetch_and_add(&cache_files_used, 1);
+	__sync_fetch_and_add(&cache_held[account & (PYMEM_ACCOUNTS - 1)].files, 1);
+	__sync_fetch_and_add(&p->cached_files, 1);
+	file->account = account;
 	file->key = page->file;
 	cache_name(number, page->inode);
 	return number + 1;
-}
-
-/* May p have another place? It may hold `quota_share` times as many as are free. */
-static __always_inline bool cached_allows(const struct pymem_proc *p)
-{
-	__u32 used = cached_used;
-	__u32 free = used < PYMEM_CACHED_PLACES ? PYMEM_CACHED_PLACES - used : 0;
-
-	return free && p->cached_places < (__u64)quota_share * free;
 }
 
 /* The place of the stack and the file, made for p if it is new. ~0: no room. */
 static __noinline __u32 cached_place(struct pymem_proc *p, const struct pymem_cached_key *key)
 {
 	struct pymem_cached *place;
-	__u32 number, *had;
+	__u32 number, account, *had;
 
 	if (!p || !key)
 		return ~0u;
 	had = bpf_map_lookup_elem(&cached_places, key);
 	if (had)
 		return *had;
-	if (!cached_allows(p))
+	account = cache_owner(p);
+	if (!cached_allows(p, account))
 		return ~0u;
 	number = cache_number(&cached_free, &cached_next, PYMEM_CACHED_PLACES);
 	place = bpf_map_lookup_elem(&cached, &number);
@@ -309,7 +351,9 @@ static __noinline __u32 cached_place(struct pymem_proc *p, const struct pymem_ca
 	if (!(place->turn & 0xffff))
 		place->turn = 1;
 	__sync_fetch_and_add(&cached_used, 1);
+	__sync_fetch_and_add(&cache_held[account & (PYMEM_ACCOUNTS - 1)].places, 1);
 	__sync_fetch_and_add(&p->cached_places, 1);
+	place->account = account;
 	place->key = *key;
 	return number;
 }
@@ -333,7 +377,8 @@ static __always_inline void cached_gone(__u32 id, __u32 pages)
 
 static const struct pymem_cache_chunk cache_no_pages;
 
-/* The chunk with that key, marked as used; `make`: made if there is none. NULL: none, or no room. */
+/* The chunk with that key, marked as used; `make`: made if there is none. NULL: none, or no room.
+ */
 static __always_inline struct pymem_cache_chunk *cache_chunk(struct pymem_cache_chunk_key *key,
 							     bool make)
 {

@@ -79,8 +79,8 @@ enum cgroup_subsys_id___cache {
 	memory_cgrp_id___cache,
 };
 
-/* Since 7.2, memcg_data of a page in the cache has this between the page and its group, so that pages
- * outlive a group; `is_root` came with that. */
+/* Since 7.2, memcg_data of a page in the cache has this between the page and its group, so that
+ * pages outlive a group; `is_root` came with that. */
 struct obj_cgroup___cache {
 	struct mem_cgroup *memcg;
 	bool is_root;
@@ -94,9 +94,9 @@ struct task_struct___cache {
 	struct css_set___cache *cgroups;
 } __attribute__((preserve_access_index));
 
-#define HUGETLBFS_MAGIC 0x958458f6	    /* its pages are no page cache */
-#define BDEVFS_MAGIC	0x62646576	    /* its files are block devices */
-#define MEMCG_FLAGS	7ul		    /* bits of memcg_data that are no part of the pointer */
+#define HUGETLBFS_MAGIC 0x958458f6 /* its pages are no page cache */
+#define BDEVFS_MAGIC	0x62646576 /* its files are block devices */
+#define MEMCG_FLAGS	7ul	   /* bits of memcg_data that are no part of the pointer */
 /* Of a folio: a huge page of x86-64 has 512 pages; one of arm64 with pages of 64 KiB has 8192. */
 #define PAGES_MOST BY_BUILD(8192, 512)
 

@@ -44,7 +44,7 @@ static __noinline int cache_came(struct pymem_proc *p, __u64 address, __u64 hash
 	if (!p || !cache_locate(&page, address) || !cache_identify(&page))
 		return 0;
 	key.stack.proc = p->id;
-	key.file = cache_file(&page);
+	key.file = cache_file(p, &page);
 	cache_count(p, &page, &key, address);
 	return 0;
 }

@@ -26,7 +26,8 @@ static struct {
 	struct pymem_cache_chunk value;
 } chunks[NUMBERS];
 static unsigned sweeps;
-static __u32 cache_look, cache_emptied;
+static __u32 cache_look, cache_emptied, files_used;
+static struct pymem_cache_held held[PYMEM_ACCOUNTS];
 static uint32_t freed[NUMBERS];
 static unsigned freed_count;
 static int error; /* of what is asked of the kernel */
@@ -42,6 +43,8 @@ static struct session session = {
 		.variable = {.cached_next = &cached_next,
 			     .cache_files_next = &files_next,
 			     .cached_used = &cached_used,
+			     .cache_files_used = &files_used,
+			     .cache_held = held,
 			     .cache_look = &cache_look,
 			     .cache_emptied = &cache_emptied,
 			     .cache_filter = filter}},
@@ -163,7 +166,10 @@ static int set_up(void **state)
 	memset(chunks, 0, sizeof(chunks));
 	cache.places = places;
 	cache.files = files;
-	cached_next = cached_used = files_next = 2;
+	memset(held, 0, sizeof(held));
+	held[5] = (struct pymem_cache_held){1, 1};
+	held[6] = (struct pymem_cache_held){1, 1};
+	cached_next = cached_used = files_next = files_used = 2;
 	freed_count = sweeps = cache_emptied = 0;
 	cache_look = 1;
 	error = 0;
@@ -174,6 +180,7 @@ static int set_up(void **state)
 		mappings[i] = (struct mapping){files[i].key, i};
 		filter[pymem_cache_slot(files[i].key.inode)]++;
 		places[i].key = (struct pymem_cached_key){.stack.proc = i + 1, .file = i + 1};
+		files[i].account = places[i].account = 5 + i;
 		chunks[i].file = i + 1;
 		chunks[i].value = (struct pymem_cache_chunk){.used = 1, .look = 1};
 	}
@@ -203,6 +210,9 @@ static void test_in_steps(void **state)
 	(void)state;
 	assert_int_equal(look(), 0);
 	assert_int_equal(cached_used, 1);
+	/* The place is no longer on its user's account, the file still is. */
+	assert_int_equal(held[5].places, 0);
+	assert_int_equal(held[5].files, 1);
 	assert_int_equal(mappings[0].number, 0);
 	assert_int_equal(in_filter(0), 1);
 	assert_int_equal(look(), 0);
@@ -219,6 +229,10 @@ static void test_in_steps(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(look(), 0);
 	assert_int_equal(freed_count, 1);
+	assert_int_equal(held[5].files, 0);
+	assert_int_equal(files_used, 1);
+	assert_int_equal(held[6].places, 1);
+	assert_int_equal(held[6].files, 1);
 	assert_int_equal(mappings[1].number, 1);
 	assert_int_equal(in_filter(1), 1);
 	assert_int_equal(chunks[1].file, 2);
@@ -257,8 +271,8 @@ static void test_late_place(void **state)
 	assert_int_equal(in_filter(0), 0);
 }
 
-/* Two CPUs saw a new file at once: the record of the one that came second has no key, and its number
- * is free already. */
+/* Two CPUs saw a new file at once: the record of the one that came second has no key, and its
+ * number is free already. */
 static void test_without_key(void **state)
 {
 	(void)state;
@@ -269,7 +283,8 @@ static void test_without_key(void **state)
 	assert_int_equal(freed_count, 0);
 }
 
-/* A record never takes away the entry, or the share of the filter, of another one of the same file. */
+/* A record never takes away the entry, or the share of the filter, of another one of the same file.
+ */
 static void test_of_another(void **state)
 {
 	(void)state;

@@ -11,11 +11,12 @@
 #include "kernel/session_private.h"
 
 /* A file goes when two looks in a row find no place that names it: a program may be about to make
- * one. It goes in two steps, since a program may have found its number just before: first no program
- * finds it any more, and if the next look still finds no place, its number is free. */
+ * one. It goes in two steps, since a program may have found its number just before: first no
+ * program finds it any more, and if the next look still finds no place, its number is free. */
 #define LOOKS_UNUSED 2
 
-/* Chunks are looked through for empty ones if so many of them as this part of the table may be: 1/8.
+/* Chunks are looked through for empty ones if so many of them as this part of the table may be:
+ * 1/8.
  */
 #define CHUNKS_EMPTY 8
 
@@ -123,7 +124,7 @@ static int forget_place(struct session *session, uint32_t number)
 {
 	struct pymem_cached *place = &session->cache->places[number];
 	const struct bpf_handles *bpf = &session->bpf;
-	uint32_t turn = place->turn + 1;
+	uint32_t turn = place->turn + 1, account = place->account % PYMEM_ACCOUNTS;
 
 	if (bpf_map_delete_elem(bpf_map__fd(bpf->map.cached_places), &place->key))
 		return errno == ENOENT ? 0 : -errno;
@@ -133,6 +134,7 @@ static int forget_place(struct session *session, uint32_t number)
 	if (bpf_map_update_elem(bpf_map__fd(bpf->map.cached_free), NULL, &number, BPF_ANY))
 		return -errno;
 	__sync_fetch_and_sub(bpf->variable.cached_used, 1);
+	__sync_fetch_and_sub(&bpf->variable.cache_held[account].places, 1);
 	return 0;
 }
 
@@ -215,6 +217,7 @@ static bool are_many_empty(const struct session *session)
 static int free_number(struct session *session, uint32_t number)
 {
 	struct session_cache *cache = session->cache;
+	uint32_t account = cache->files[number].account % PYMEM_ACCOUNTS;
 
 	memset(&cache->files[number], 0, sizeof(cache->files[number]));
 	cache->unused[number] = 0;
@@ -222,6 +225,8 @@ static int free_number(struct session *session, uint32_t number)
 	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.cache_files_free), NULL, &number,
 				BPF_ANY))
 		return -errno;
+	__sync_fetch_and_sub(session->bpf.variable.cache_files_used, 1);
+	__sync_fetch_and_sub(&session->bpf.variable.cache_held[account].files, 1);
 	return 0;
 }
 

@@ -7,7 +7,8 @@
 #include "model/model_private.h"
 #include "model/programs.h"
 
-/* Equal for the same file of two processes: a path and whether it was deleted; no path comes last. */
+/* Equal for the same file of two processes: a path and whether it was deleted; no path comes last.
+ */
 static int compare_files(const struct model_cached_file *a, const struct model_cached_file *b)
 {
 	if (!a->path || !b->path)
