@@ -11,7 +11,7 @@
 #define PYMEM_CACHE_CHUNKS	 131072 /* of 256 KiB of a file; where all are allocated at the load, */
 #define PYMEM_CACHE_CHUNKS_FEW	 16384
 #define PYMEM_CACHE_CHUNK_PAGES	 64
-#define PYMEM_CACHE_NAME_BYTES	 256
+#define PYMEM_CACHE_NAME_BYTES	 512  /* a power of two; a file's own name has up to 255 */
 #define PYMEM_CACHE_NAME_PARTS	 16   /* of a path, from its end */
 #define PYMEM_CACHE_FILTER_SLOTS 8192 /* a power of two */
 

@@ -18,6 +18,7 @@ from test_record import report, report_of
 EVENTS = ("--events", "cache")
 SIZES = {b"first.bin": 64 * MIB, b"second.bin": 24 * MIB, b"hidden.bin": 2 * MIB, b"str\x1b[31mange\xff\n.bin": MIB,
          b"known.bin": 4 * MIB}
+LONG = "n" * 255
 LINES = {"cold": b"first.bin", "second": b"second.bin", "hidden": b"hidden.bin", "strange": b"str\x1b[31mange\xff\n.bin",
          "write": b"written.bin"}
 
@@ -177,6 +178,25 @@ def test_many_files(system):
     beyond = [f for f in image["cached_files"] if f["path"] is None]
     assert len(beyond) == 1 and beyond[0]["bytes"] >= (truth["count"] - 32768) * 4096, beyond
     assert beyond[0]["unknown_bytes"] == beyond[0]["bytes"] and beyond[0]["line"]["line"] == line
+
+
+def test_longest_name(system):
+    """A file whose name is as long as one can be has it."""
+    with folder() as path:
+        path = os.path.join(path, LONG)
+        with open(path, "wb") as f:
+            f.write(os.urandom(MIB))
+            f.flush()
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with Target(system.command, "caches_one", arguments=(path,)) as target, \
+                Tool("-p", target.pid, *EVENTS) as tool:
+            tool.attached()
+            target.go()
+            tool.process.send_signal(signal.SIGINT)
+            found = tool.report()
+            assert target.end() == 0
+    assert named(found.image(target.pid), LONG)["path"].endswith("/" + LONG)
 
 
 def test_nothing_unless_asked_for(system):
