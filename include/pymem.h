@@ -301,6 +301,7 @@ struct pymem_proc {
 	__u64 touched_refused;	/* pages for which there was no leaf */
 	__u32 threads; /* that have run Python since the image began, if threads are told apart */
 	__u32 cached_places; /* that it holds (struct pymem_cached) */
+	__u32 cached_files;  /* records that it made (struct pymem_cache_file) */
 	__u64 cached_unkept; /* pages that it brought into the page cache, without a place */
 };
 

@@ -11,7 +11,7 @@
 #define PYMEM_CACHE_CHUNKS	 131072 /* of 256 KiB of a file; where all are allocated at the load, */
 #define PYMEM_CACHE_CHUNKS_FEW	 16384
 #define PYMEM_CACHE_CHUNK_PAGES	 64
-#define PYMEM_CACHE_NAME_BYTES	 256
+#define PYMEM_CACHE_NAME_BYTES	 512  /* a power of two; a file's own name has up to 255 */
 #define PYMEM_CACHE_NAME_PARTS	 16   /* of a path, from its end */
 #define PYMEM_CACHE_FILTER_SLOTS 8192 /* a power of two */
 
@@ -39,9 +39,16 @@ struct pymem_cache_file_key {
 struct pymem_cache_file {
 	struct pymem_cache_file_key key;
 	__u32 state;
-	__u32 bytes; /* of the name */
+	__u32 bytes;   /* of the name */
+	__u32 account; /* struct pymem_account of who first brought a page of it; 0: root's */
+	__u32 pad;
 	/* Parts of its path in its filesystem, each with a NUL; the file's own name comes first. */
 	char name[PYMEM_CACHE_NAME_BYTES];
+};
+
+/* What all images of one user hold together of the two arrays. */
+struct pymem_cache_held {
+	__u32 places, files;
 };
 
 struct pymem_cached_key {
@@ -54,7 +61,7 @@ struct pymem_cached_key {
 struct pymem_cached {
 	struct pymem_cached_key key; /* key.stack.proc 0: the place is free */
 	__u32 turn;		     /* how often the place was given out; never 0 */
-	__u32 pad;
+	__u32 account;		     /* struct pymem_account that the place is on; 0: root's */
 	__u64 added;
 	__u64 gone;    /* of these: taken out of the cache again */
 	__u64 unknown; /* of these: nobody knows whether they are still there; no room */
@@ -62,11 +69,13 @@ struct pymem_cached {
 	__u64 other;   /* to another one; the rest: the kernel does not account them */
 };
 
-/* Which place brought each page of a chunk: its number and its turn << 16; 0: none. */
+/* Which place brought each page of a chunk: its number and its turn << 16; 0: none. Programs never
+ * delete one, since another CPU may have just found it and write to it, and the memory of a deleted
+ * one is used again at once. User space deletes those that were empty for a while. */
 struct pymem_cache_chunk {
 	__u32 pages[PYMEM_CACHE_CHUNK_PAGES];
 	__u32 used; /* pages that are not 0 */
-	__u32 pad;
+	__u32 look; /* cache_look when a program last used it; 0: one is about to */
 };
 
 struct pymem_cache_chunk_key {

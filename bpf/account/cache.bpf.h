@@ -10,8 +10,8 @@
  * All tables are bounded. Without a place a page is counted in its image's record (cached_unkept).
  * Without a file or a chunk it is counted at its place as `unknown`.
  *
- * If a chunk loses its last page just while another page comes to it, that page may be forgotten:
- * then it counts as there, also when it has gone.
+ * Chunks that are empty stay until user space deletes them, which it does if nobody has used them
+ * for two of its looks.
  */
 #ifndef CACHE_BPF_H
 #define CACHE_BPF_H
@@ -76,8 +76,12 @@ struct {
 } cache_files_free SEC(".maps");
 
 __u32 cached_next, cache_files_next;	      /* numbers that have ever been given out */
-__u32 cached_used;			      /* places that are taken */
+__u32 cached_used, cache_files_used;	      /* places and files that are taken */
+__u32 cache_look;			      /* number of user space's look at the files; not 0 */
+__u32 cache_emptied;			      /* how often a chunk became empty; wraps */
 __u32 cache_filter[PYMEM_CACHE_FILTER_SLOTS]; /* files of the table, by pymem_cache_slot() */
+
+struct pymem_cache_held cache_held[PYMEM_ACCOUNTS];
 
 /* --- what an event is about --- */
 
@@ -123,13 +127,25 @@ static __always_inline bool cache_locate(struct cache_page *page, __u64 address)
 		page->index = BPF_CORE_READ(old, index);
 		page->pages = 1;
 	}
-	if (!mapping || !page->pages || page->pages > PAGES_MOST)
+	if (!mapping)
 		return false;
+	if (!page->pages)
+		page->pages = 1; /* at least */
 	page->inode = (__u64)BPF_CORE_READ(mapping, host);
 	return page->inode;
 }
 
 enum cache_account { CACHE_UNACCOUNTED, CACHE_OWN, CACHE_OTHER };
+
+/* The control group that memcg_data of a page names. 0: it could not be read. */
+static __always_inline __u64 cache_group(__u64 memcg_data)
+{
+	struct obj_cgroup___cache *object = (void *)(memcg_data & ~MEMCG_FLAGS);
+
+	if (object && bpf_core_field_exists(object->is_root))
+		return (__u64)BPF_CORE_READ(object, memcg);
+	return (__u64)object;
+}
 
 /* Is a page that the current task brings accounted to the task's control group? */
 static __always_inline enum cache_account cache_account(__u64 address)
@@ -143,9 +159,9 @@ static __always_inline enum cache_account cache_account(__u64 address)
 	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id___cache, memory_cgrp_id___cache))
 		return CACHE_UNACCOUNTED;
 	if (bpf_core_field_exists(folio->memcg_data))
-		group = BPF_CORE_READ(folio, memcg_data) & ~MEMCG_FLAGS;
+		group = cache_group(BPF_CORE_READ(folio, memcg_data));
 	else if (bpf_core_field_exists(old->memcg_data))
-		group = BPF_CORE_READ(old, memcg_data) & ~MEMCG_FLAGS;
+		group = cache_group(BPF_CORE_READ(old, memcg_data));
 	else if (bpf_core_field_exists(old->mem_cgroup))
 		group = (__u64)BPF_CORE_READ(old, mem_cgroup);
 	if (!group)
@@ -231,55 +247,96 @@ static __always_inline __u32 cache_number(void *free, __u32 *next, __u32 most)
 	return number < most ? number : ~0u;
 }
 
-/* The record of the file, made if it is new: its number, plus 1; 0: the table is full. */
-static __noinline __u32 cache_file(const struct cache_page *page)
+/* The account on which p's next place and file are; 0: root's. */
+static __noinline __u32 cache_owner(struct pymem_proc *p)
+{
+	if (!p || !(__u32)bpf_get_current_uid_gid())
+		return 0;
+	if (!p->account)
+		proc_own(p, 0, credentials_of(current_task()));
+	return p->account & (PYMEM_ACCOUNTS - 1);
+}
+
+/* May somebody who holds `held` of a table of `room`, and whose user holds `users` on `account`,
+ * have another one? As quota_verdict() has it, but without a floor. */
+static __always_inline bool cache_quota(__u32 used, __u32 room, __u32 held, __u32 account,
+					__u32 users)
+{
+	__u32 free = used < room ? room - used : 0;
+
+	if (account) {
+		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
+		if ((__s32)users >= (__s64)quota_user_share * free)
+			return false;
+	}
+	return free && held < (__u64)quota_share * free;
+}
+
+/* May p have another place? */
+static __always_inline bool cached_allows(const struct pymem_proc *p, __u32 account)
+{
+	return cache_quota(cached_used, PYMEM_CACHED_PLACES, p->cached_places, account,
+			   cache_held[account & (PYMEM_ACCOUNTS - 1)].places);
+}
+
+/* May p have another file? Not without a place for it. */
+static __always_inline bool cache_file_allows(const struct pymem_proc *p, __u32 account)
+{
+	return cached_allows(p, account) &&
+	       cache_quota(cache_files_used, PYMEM_CACHE_FILES, p->cached_files, account,
+			   cache_held[account & (PYMEM_ACCOUNTS - 1)].files);
+}
+
+/* The record of the file, made for p if it is new: its number, plus 1; 0: no
+ * room. */
+static __noinline __u32 cache_file(struct pymem_proc *p, const struct cache_page *page)
 {
 	struct pymem_cache_file *file;
-	__u32 number, *had;
+	__u32 number, account, *had;
 
-	if (!page)
+	if (!p || !page)
 		return 0;
 	had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
 	if (had)
 		return *had + 1;
+	account = cache_owner(p);
+	if (!cache_file_allows(p, account))
+		return 0;
 	number = cache_number(&cache_files_free, &cache_files_next, PYMEM_CACHE_FILES);
 	file = bpf_map_lookup_elem(&cache_files, &number);
 	if (!file)
 		return 0;
-	file->key = page->file;
-	file->state = 0;
+	/* User space has zeroed it. */
 	if (bpf_map_update_elem(&cache_file_numbers, &page->file, &number, BPF_NOEXIST)) {
-		/* Another CPU was first, or there is no room. */
+		/* Another CPU was first, or there is no room: the record stays without a key, so
+		 * that user space takes it for no file. */
 		bpf_map_push_elem(&cache_files_free, &number, BPF_ANY);
 		had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
 		return had ? *had + 1 : 0;
 	}
 	__sync_fetch_and_add(&cache_filter[pymem_cache_slot(page->inode)], 1);
+	__sync_fetch_and_add(&cache_files_used, 1);
+	__sync_fetch_and_add(&cache_held[account & (PYMEM_ACCOUNTS - 1)].files, 1);
+	__sync_fetch_and_add(&p->cached_files, 1);
+	file->account = account;
+	file->key = page->file;
 	cache_name(number, page->inode);
 	return number + 1;
-}
-
-/* May p have another place? It may hold `quota_share` times as many as are free. */
-static __always_inline bool cached_allows(const struct pymem_proc *p)
-{
-	__u32 used = cached_used;
-	__u32 free = used < PYMEM_CACHED_PLACES ? PYMEM_CACHED_PLACES - used : 0;
-
-	return free && p->cached_places < (__u64)quota_share * free;
 }
 
 /* The place of the stack and the file, made for p if it is new. ~0: no room. */
 static __noinline __u32 cached_place(struct pymem_proc *p, const struct pymem_cached_key *key)
 {
 	struct pymem_cached *place;
-	__u32 number, *had;
+	__u32 number, account, *had;
 
 	if (!p || !key)
 		return ~0u;
 	had = bpf_map_lookup_elem(&cached_places, key);
 	if (had)
 		return *had;
-	if (!cached_allows(p))
+	account = cache_owner(p);
+	if (!cached_allows(p, account))
 		return ~0u;
 	number = cache_number(&cached_free, &cached_next, PYMEM_CACHED_PLACES);
 	place = bpf_map_lookup_elem(&cached, &number);
@@ -294,7 +351,9 @@ static __noinline __u32 cached_place(struct pymem_proc *p, const struct pymem_ca
 	if (!(place->turn & 0xffff))
 		place->turn = 1;
 	__sync_fetch_and_add(&cached_used, 1);
+	__sync_fetch_and_add(&cache_held[account & (PYMEM_ACCOUNTS - 1)].places, 1);
 	__sync_fetch_and_add(&p->cached_places, 1);
+	place->account = account;
 	place->key = *key;
 	return number;
 }
@@ -306,28 +365,51 @@ static __always_inline __u32 cached_id(const struct pymem_cached *place, __u32 n
 	return place->turn << 16 | (number & 0xffff);
 }
 
-/* A page with this id has gone. */
-static __always_inline void cached_gone(__u32 id)
+/* Pages with this id have gone. 0: nobody's. */
+static __always_inline void cached_gone(__u32 id, __u32 pages)
 {
 	__u32 number = id & 0xffff;
-	struct pymem_cached *place = bpf_map_lookup_elem(&cached, &number);
+	struct pymem_cached *place = id ? bpf_map_lookup_elem(&cached, &number) : NULL;
 
 	if (place && cached_id(place, number) == id)
-		__sync_fetch_and_add(&place->gone, 1);
+		__sync_fetch_and_add(&place->gone, pages);
 }
 
 static const struct pymem_cache_chunk cache_no_pages;
 
+/* The chunk with that key, marked as used; `make`: made if there is none. NULL: none, or no room.
+ */
 static __always_inline struct pymem_cache_chunk *cache_chunk(struct pymem_cache_chunk_key *key,
 							     bool make)
 {
 	struct pymem_cache_chunk *chunk = bpf_map_lookup_elem(&cache_chunks, key);
 
-	if (chunk || !make)
-		return chunk;
-	bpf_map_update_elem(&cache_chunks, key, &cache_no_pages, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&cache_chunks, key);
+	if (!chunk && make) {
+		bpf_map_update_elem(&cache_chunks, key, &cache_no_pages, BPF_NOEXIST);
+		chunk = bpf_map_lookup_elem(&cache_chunks, key);
+	}
+	if (chunk)
+		chunk->look = cache_look;
+	return chunk;
 }
+
+/* The chunk has `change` more pages than before. */
+static __always_inline void cache_used(struct pymem_cache_chunk *chunk, __s32 change)
+{
+	if (!change)
+		return;
+	__sync_fetch_and_add(&chunk->used, change);
+	if (!*(volatile __u32 *)&chunk->used)
+		__sync_fetch_and_add(&cache_emptied, 1);
+}
+
+struct cache_range {
+	__u64 file, index, id;
+	__u64 pages; /* that are left */
+	__u64 unknown;
+};
+
+#ifdef PYMEM_LEGACY
 
 /* One page of a file comes, by the place that `id` names, or with id 0 goes. 1: it comes, and there
  * is no room for it. */
@@ -343,22 +425,12 @@ SEPARATE __s64 cache_page_is(__u64 file, __u64 index, __u64 id)
 	at = &chunk->pages[index & (PYMEM_CACHE_CHUNK_PAGES - 1)];
 	had = *at;
 	*at = id;
-	if (had)
-		cached_gone(had);
-	if (id && !had)
-		__sync_fetch_and_add(&chunk->used, 1);
-	else if (!id && had)
-		__sync_fetch_and_add(&chunk->used, -1);
-	if (!*(volatile __u32 *)&chunk->used)
-		bpf_map_delete_elem(&cache_chunks, &key);
+	cached_gone(had, 1);
+	cache_used(chunk, !!id - !!had);
 	return 0;
 }
 
-struct cache_range {
-	__u64 file, index, id;
-	__u64 pages; /* in all */
-	__u64 unknown;
-};
+#define CACHE_STEPS PAGES_MOST
 
 LOOP_BODY cache_range_step(__u32 i, struct cache_range *r)
 {
@@ -368,13 +440,66 @@ LOOP_BODY cache_range_step(__u32 i, struct cache_range *r)
 	return 0;
 }
 
+#else /* One search for all pages of a chunk: these run with interrupts off. */
+
+struct cache_part {
+	struct pymem_cache_chunk *chunk;
+	__u64 index, id;
+	__u32 gone, pages; /* so many pages in a row were of the place that `gone` names */
+	__s32 change;
+};
+
+LOOP_BODY cache_part_step(__u32 i, struct cache_part *part)
+{
+	__u32 *at = &part->chunk->pages[(part->index + i) & (PYMEM_CACHE_CHUNK_PAGES - 1)];
+	__u32 had = *at;
+
+	*at = part->id;
+	part->change += !!part->id - !!had;
+	if (had != part->gone) {
+		cached_gone(part->gone, part->pages);
+		part->gone = had;
+		part->pages = 0;
+	}
+	part->pages++;
+	return 0;
+}
+
+#define CACHE_STEPS (PAGES_MOST / PYMEM_CACHE_CHUNK_PAGES + 1)
+
+LOOP_BODY cache_range_step(__u32 i __attribute__((unused)), struct cache_range *r)
+{
+	struct pymem_cache_chunk_key key = {.number = r->index / PYMEM_CACHE_CHUNK_PAGES,
+					    .file = r->file};
+	struct cache_part part = {.index = r->index, .id = r->id};
+	__u64 pages = PYMEM_CACHE_CHUNK_PAGES - r->index % PYMEM_CACHE_CHUNK_PAGES;
+
+	if (pages > r->pages)
+		pages = r->pages;
+	if (!pages)
+		return 1;
+	part.chunk = cache_chunk(&key, r->id);
+	if (part.chunk) {
+		LOOP(pages, cache_part_step, &part);
+		cached_gone(part.gone, part.pages);
+		cache_used(part.chunk, part.change);
+	} else if (r->id) {
+		r->unknown += pages;
+	}
+	r->index += pages;
+	r->pages -= pages;
+	return 0;
+}
+
+#endif
+
 /* Pages of a file come, by the place that `id` names, or with id 0 go. Returns how many there was
  * no room for. */
 SEPARATE __s64 cache_pages(__u64 file, __u64 index, __u64 pages, __u64 id)
 {
 	struct cache_range r = {.file = file, .index = index, .pages = pages, .id = id};
 
-	LOOP(PAGES_MOST, cache_range_step, &r);
+	LOOP(CACHE_STEPS, cache_range_step, &r);
 	return r.unknown;
 }
 

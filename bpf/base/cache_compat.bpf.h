@@ -6,12 +6,14 @@
 #include "base/compat.bpf.h"
 
 /* Up to 5.15 the events have a page. A page up to then, and a folio since, knows its file and its
- * offset. 5.18 to 6.14 name a folio's size _folio_nr_pages, later ones _nr_pages. */
+ * offset. Before 6.1 a folio's size is in its second page; 6.1 to 6.14 name it _folio_nr_pages,
+ * later ones _nr_pages. */
 struct page___cache {
 	struct address_space___cache *mapping;
 	unsigned long index;
 	unsigned long memcg_data;      /* from 5.11 on */
 	struct mem_cgroup *mem_cgroup; /* 5.10 */
+	unsigned int compound_nr;      /* of the second page: up to 6.0, of a large one */
 } __attribute__((preserve_access_index));
 
 struct folio___cache {
@@ -77,6 +79,13 @@ enum cgroup_subsys_id___cache {
 	memory_cgrp_id___cache,
 };
 
+/* Since 7.2, memcg_data of a page in the cache has this between the page and its group, so that
+ * pages outlive a group; `is_root` came with that. */
+struct obj_cgroup___cache {
+	struct mem_cgroup *memcg;
+	bool is_root;
+} __attribute__((preserve_access_index));
+
 struct css_set___cache {
 	void *subsys[1];
 } __attribute__((preserve_access_index));
@@ -85,13 +94,17 @@ struct task_struct___cache {
 	struct css_set___cache *cgroups;
 } __attribute__((preserve_access_index));
 
-#define HUGETLBFS_MAGIC 0x958458f6	    /* its pages are no page cache */
-#define BDEVFS_MAGIC	0x62646576	    /* its files are block devices */
-#define MEMCG_FLAGS	7ul		    /* bits of memcg_data that are no part of the pointer */
-#define PAGES_MOST	BY_BUILD(2048, 512) /* of a folio: that is as large as they get */
+#define HUGETLBFS_MAGIC 0x958458f6 /* its pages are no page cache */
+#define BDEVFS_MAGIC	0x62646576 /* its files are block devices */
+#define MEMCG_FLAGS	7ul	   /* bits of memcg_data that are no part of the pointer */
+/* Of a folio: a huge page of x86-64 has 512 pages; one of arm64 with pages of 64 KiB has 8192. */
+#define PAGES_MOST BY_BUILD(8192, 512)
 
+/* 0: this kernel does not say. */
 static __always_inline __u32 folio_pages(struct folio___cache *folio)
 {
+	struct page___cache *second =
+		(void *)((char *)folio + bpf_core_type_size(struct page___cache));
 	unsigned long flags = 0;
 
 	/* The flags come first, whatever their type. */
@@ -102,7 +115,11 @@ static __always_inline __u32 folio_pages(struct folio___cache *folio)
 		return BPF_CORE_READ(folio, _nr_pages);
 	if (bpf_core_field_exists(folio->_folio_nr_pages))
 		return BPF_CORE_READ(folio, _folio_nr_pages);
-	return 1u << (BPF_CORE_READ(folio, _flags_1) & 31);
+	if (bpf_core_field_exists(folio->_flags_1))
+		return 1u << (BPF_CORE_READ(folio, _flags_1) & 31);
+	if (bpf_core_field_exists(second->compound_nr))
+		return BPF_CORE_READ(second, compound_nr);
+	return 0;
 }
 
 /* The entry of the inode in its folder; NULL: none is known. */

@@ -22,7 +22,8 @@ static __always_inline void cache_count(struct pymem_proc *p, struct cache_page 
 	}
 	/* First: what goes is never more than what came. */
 	__sync_fetch_and_add(&place->added, page->pages);
-	if (key->file)
+	/* Nobody looks for the pages of one that is larger than any we know. */
+	if (key->file && page->pages <= PAGES_MOST)
 		unknown =
 			cache_pages(key->file, page->index, page->pages, cached_id(place, number));
 	ADD_IF(place->unknown, unknown);
@@ -43,7 +44,7 @@ static __noinline int cache_came(struct pymem_proc *p, __u64 address, __u64 hash
 	if (!p || !cache_locate(&page, address) || !cache_identify(&page))
 		return 0;
 	key.stack.proc = p->id;
-	key.file = cache_file(&page);
+	key.file = cache_file(p, &page);
 	cache_count(p, &page, &key, address);
 	return 0;
 }
@@ -74,7 +75,7 @@ int cache_deleted(struct bpf_raw_tracepoint_args *ctx)
 	    !cache_identify(&page))
 		return 0;
 	number = bpf_map_lookup_elem(&cache_file_numbers, &page.file);
-	if (number)
+	if (number && page.pages <= PAGES_MOST)
 		cache_pages((__u64)*number + 1, page.index, page.pages, 0);
 	return 0;
 }

@@ -18,6 +18,7 @@ from test_record import report, report_of
 EVENTS = ("--events", "cache")
 SIZES = {b"first.bin": 64 * MIB, b"second.bin": 24 * MIB, b"hidden.bin": 2 * MIB, b"str\x1b[31mange\xff\n.bin": MIB,
          b"known.bin": 4 * MIB}
+LONG = "n" * 255
 LINES = {"cold": b"first.bin", "second": b"second.bin", "hidden": b"hidden.bin", "strange": b"str\x1b[31mange\xff\n.bin",
          "write": b"written.bin"}
 
@@ -75,47 +76,56 @@ def came(truth, label, name=None):
     return sum(change for of, change in truth["changes"][label].items() if change > 0 and name in (None, eval(of)))
 
 
-def evicted(image, truth, ended):
-    """Bytes that went without the program's doing: the host may be short of memory just now. What comes back then
-    comes a second time, of which mincore() does not tell."""
-    gone = sum(f["gone_bytes"] for f in image["cached_files"])
-    meant = -sum(sum(truth["changes"][label].values()) for label in ("drop", "cut"))
-    return gone - meant - (SIZES[b"hidden.bin"] if ended else 0)
+def reclaimed():
+    """Pages of files that this host has taken back so far, for itself or within a control group, says the kernel."""
+    with open("/proc/vmstat") as f:
+        return int(re.search(r"^pgsteal_file (\d+)$", f.read(), re.M)[1])
+
+
+def undisturbed(attempt):
+    """What attempt() returns. If it fails, it is done again if the host was short of memory meanwhile, by its own word:
+    what was taken and comes back comes a second time, of which mincore() does not tell."""
+    for left in (2, 1, 0):
+        before = reclaimed()
+        try:
+            return attempt()
+        except AssertionError:
+            if not left or reclaimed() == before:
+                raise
 
 
 def check(image, target, truth, ended=False):
-    """To the page, but for what was evicted, and for what the filesystem keeps of a file and reads with it: blocks of the
-    device, of which mincore() does not tell."""
+    """To the page, but for what the filesystem keeps of a file and reads with it: blocks of the device, of which mincore()
+    does not tell. They are few."""
     check_sums(image)
     lines = {number: label for label, number in harness.labels(target.path).items()}
     rows = {lines[row["line"]]: row for row in image["lines"] if row["file"] == target.path and row["line"] in lines}
     blocks = sum(f["bytes"] for f in image["cached_files"] if (f["path"] or "").startswith("blocks of device "))
-    slack = evicted(image, truth, ended)
-    assert slack >= 0, (slack, truth, image["cached_files"])
+    assert blocks <= MIB, image["cached_files"]
     # What was there already, and what somebody else has read, is nobody's.
     for label in truth["changes"]:
         more = rows.get(label, {"cached_bytes": 0})["cached_bytes"] - came(truth, label)
-        assert 0 <= more <= blocks + slack, (label, rows.get(label), truth["changes"][label], blocks, slack)
+        assert 0 <= more <= blocks, (label, rows.get(label), truth["changes"][label], blocks)
     assert came(truth, "cold") > 60 * MIB and came(truth, "warm") < MIB and came(truth, "known") < MIB
     known = named(image, "known.bin")
-    assert (known["bytes"] if known else 0) <= came(truth, "known") + slack, known
+    assert (known["bytes"] if known else 0) <= came(truth, "known"), known
     there = dict(truth["there"])
     if ended:
         there[repr(b"hidden.bin")] = 0  # it goes with the process that has it open
     for label, name in LINES.items():
         file, row = named(image, name), rows[label]
-        assert 0 <= file["bytes"] - sum(came(truth, each, name) for each in truth["changes"]) <= slack, (label, file)
-        assert 0 <= there[repr(name)] - file["there_bytes"] <= slack, (label, file, there)
+        assert file["bytes"] == sum(came(truth, each, name) for each in truth["changes"]), (label, file)
+        assert file["there_bytes"] == there[repr(name)], (label, file, there)
         assert file["unknown_bytes"] == 0 and file["bytes"] - file["gone_bytes"] == file["there_bytes"]
         assert file["deleted"] is (label == "hidden"), file
         assert file["line"]["line"] == harness.labels(target.path)[label], (label, file)
-        assert abs(row["cached_there_bytes"] - there[repr(name)]) <= blocks + slack, (label, row)
+        assert 0 <= row["cached_there_bytes"] - there[repr(name)] <= blocks, (label, row)
     drop = truth["changes"]["drop"][repr(b"second.bin")]
     assert -12 * MIB <= drop <= -11 * MIB and truth["changes"]["cut"] == {repr(b"written.bin"): -5 * MIB}
 
 
-def test_lines(system):
-    """Each line has what it brought, to the page; what of it is still there is what the kernel says."""
+def live(system):
+    """The image of a report, checked."""
     with caching(system) as target, Tool("-p", target.pid, *EVENTS) as tool:
         tool.attached()
         truth = target.go()
@@ -125,16 +135,22 @@ def test_lines(system):
     found.check_conservation(target.pid)
     image = found.image(target.pid)
     check(image, target, truth)
-    first = named(image, "first.bin")
+    return image
+
+
+def test_lines(system):
+    """Each line has what it brought, to the page; what of it is still there is what the kernel says."""
+    first = named(undisturbed(lambda: live(system)), "first.bin")
     # Where it can be typed, which for a file in a container's layers is that of the host.
     assert first["path"].endswith("/first.bin") and "caches." in first["path"], first
     # The program runs in one group, and whoever reads there pays for it.
     assert first["other_group_bytes"] == 0, first
 
 
-def test_ended(system, tmp_path):
-    """A recording, and what is printed of it, have the same: also of a process that has ended."""
-    path = str(tmp_path / "run.pymem")
+def recorded(system, path):
+    """The target and its image of a recording, checked."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     with caching(system) as target, Tool("record", "-p", target.pid, *EVENTS, "-o", path, output=False) as tool:
         tool.attached()
         truth = target.go()
@@ -142,6 +158,13 @@ def test_ended(system, tmp_path):
         assert tool.wait() == 0, tool.stderr
     image = report_of(path).image(target.pid)
     check(image, target, truth, ended=True)
+    return target, image
+
+
+def test_ended(system, tmp_path):
+    """A recording, and what is printed of it, have the same: also of a process that has ended."""
+    path = str(tmp_path / "run.pymem")
+    target, image = undisturbed(lambda: recorded(system, path))
     rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv").decode("utf-8", "replace"))))
     assert sum(int(row["cached_bytes"] or 0) for row in rows) == image["page_cache"]["bytes"]
     table = report(path, "-s", "cached", "--width", "200").decode()
@@ -177,6 +200,25 @@ def test_many_files(system):
     beyond = [f for f in image["cached_files"] if f["path"] is None]
     assert len(beyond) == 1 and beyond[0]["bytes"] >= (truth["count"] - 32768) * 4096, beyond
     assert beyond[0]["unknown_bytes"] == beyond[0]["bytes"] and beyond[0]["line"]["line"] == line
+
+
+def test_longest_name(system):
+    """A file whose name is as long as one can be has it."""
+    with folder() as path:
+        path = os.path.join(path, LONG)
+        with open(path, "wb") as f:
+            f.write(os.urandom(MIB))
+            f.flush()
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with Target(system.command, "caches_one", arguments=(path,)) as target, \
+                Tool("-p", target.pid, *EVENTS) as tool:
+            tool.attached()
+            target.go()
+            tool.process.send_signal(signal.SIGINT)
+            found = tool.report()
+            assert target.end() == 0
+    assert named(found.image(target.pid), LONG)["path"].endswith("/" + LONG)
 
 
 def test_nothing_unless_asked_for(system):

@@ -37,13 +37,17 @@ static void test_paths(void **state)
 		mounts_of("24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
 			  "31 24 8:2 / /home rw - ext4 /dev/sda2 rw\n"
 			  "32 24 8:2 /data/big /mnt/with\\040blank rw - ext4 /dev/sda2 rw\n"
-			  "33 24 8:3 /sub /only/a/part rw - btrfs /dev/sda3 rw\n");
+			  "33 24 8:3 /sub /only/a/part rw - btrfs /dev/sda3 rw\n"
+			  "34 24 8:2 / /again rw - ext4 /dev/sda2 rw\n"
+			  "35 24 8:2 /data /mnt/data rw - ext4 /dev/sda2 rw\n"
+			  "36 24 7:2 / /loop rw - ext4 /dev/loop2 rw\n");
 
 	(void)state;
 	assert_string_equal(path_of(mounts, 1, "/etc/passwd"), "/etc/passwd");
 	assert_string_equal(path_of(mounts, 2, "/user/a"), "/home/user/a");
 	assert_string_equal(path_of(mounts, 2, "/data/big/a"), "/mnt/with blank/a");
-	assert_string_equal(path_of(mounts, 2, "/data/bigger/a"), "/home/data/bigger/a");
+	assert_string_equal(path_of(mounts, 2, "/data/bigger/a"), "/mnt/data/bigger/a");
+	assert_string_equal(path_of(mounts, 2, "/database/a"), "/home/database/a");
 	assert_string_equal(path_of(mounts, 3, "/sub/a"), "/only/a/part/a");
 	/* Not mounted: it can't be typed, and is shown as it is. */
 	assert_string_equal(path_of(mounts, 3, "/other/a"), "/other/a");

@@ -297,6 +297,65 @@ static void test_gathering(void **state)
 	model_free(model);
 }
 
+static void add_cached(struct model *model, struct model_process *p, int line, const char *path,
+		       uint64_t pages, uint64_t gone)
+{
+	const struct model_location *at = model_location(model, MAIN, "f", line, 1);
+	const struct model_cache_amounts amounts = {
+		.bytes = pages * PAGE, .gone_bytes = gone * PAGE, .other_bytes = PAGE};
+
+	assert_int_equal(model_add_cached(model, p, &at, line ? 1 : 0, PYMEM_LOSS_NO_FRAME, path,
+					  false, &amounts),
+			 0);
+}
+
+/* What two workers brought into the page cache is added up: by line, by cause and by file. */
+static void test_cached(void **state)
+{
+	struct model *model = model_new(PAGE);
+	const struct model_cached_file *const *files;
+	const struct model_process *sum;
+	struct model_programs programs;
+
+	(void)state;
+	for (int i = 1; i <= 2; i++) {
+		struct model_process *p = add_process(model, i, none);
+
+		add_cached(model, p, 9, "/data/both", 100, 10);
+		add_cached(model, p, 8, "/data/both", i == 1 ? 150 : 20, 0);
+		add_cached(model, p, 0, "/data/both", 3, 0);
+		add_cached(model, p, 7, i == 1 ? "/data/one" : "/data/two", 50u * i, 0);
+		add_cached(model, p, 7, NULL, 1, 0);
+	}
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(model_programs_gather(model, MODEL_SORT_CACHED, &programs), 0);
+	assert_int_equal(programs.count, 1);
+	assert_int_equal(programs.list[0]->count, 2);
+	sum = &programs.list[0]->sum;
+	assert_int_equal(sum->cached.bytes, 528 * PAGE);
+	assert_int_equal(sum->cached.gone_bytes, 20 * PAGE);
+	assert_int_equal(sum->cached.other_bytes, 10 * PAGE);
+	assert_int_equal(sum->cached_lost_bytes[PYMEM_LOSS_NO_FRAME], 6 * PAGE);
+	assert_int_equal(line_at(sum, MAIN, 9)->cached.bytes, 200 * PAGE);
+	assert_int_equal(line_at(sum, MAIN, 9)->cached.gone_bytes, 20 * PAGE);
+	assert_int_equal(line_at(sum, MAIN, 7)->cached.bytes, 152 * PAGE);
+	files = sum->cached_files;
+	assert_int_equal(sum->cached_file_count, 4);
+	assert_string_equal(files[0]->path, "/data/both");
+	assert_int_equal(files[0]->amounts.bytes, 376 * PAGE);
+	/* Of one it has 150 pages, of the other it is not the first; line 9 has 100 of that. */
+	assert_int_equal(files[0]->most->line, 8);
+	assert_int_equal(files[0]->most_bytes, 150 * PAGE);
+	assert_string_equal(files[1]->path, "/data/two");
+	assert_string_equal(files[2]->path, "/data/one");
+	assert_null(files[3]->path);
+	assert_int_equal(files[3]->amounts.bytes, 2 * PAGE);
+	/* The processes are as they were. */
+	assert_int_equal(model->processes[0]->cached_files[0]->amounts.bytes, 253 * PAGE);
+	model_programs_free(&programs);
+	model_free(model);
+}
+
 /* Who may read less is not gathered with who may read more: the text of lines is read for the first
  * one of a program. */
 static void test_rights(void **state)
@@ -356,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_libraries), cmocka_unit_test(test_imports),
 		cmocka_unit_test(test_tree),	  cmocka_unit_test(test_gathering),
 		cmocka_unit_test(test_rights),	  cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_cached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,13 +95,17 @@
 	VARIABLE(dropped_changes, __u64)                      \
 	VARIABLE(dropped_messages, __u64)                     \
 	VARIABLE(dropped_images, __u64)                       \
+	VARIABLE(cache_files_used, __u32)                     \
+	VARIABLE(cache_look, __u32)                           \
+	VARIABLE(cache_emptied, __u32)                        \
 	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)      \
 	ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS)  \
 	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)       \
 	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)          \
 	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS) \
 	ARRAY(mm_filter, __u32, PYMEM_FILTER_SLOTS)           \
-	ARRAY(tgid_filter, __u32, PYMEM_FILTER_SLOTS)
+	ARRAY(cache_held, struct pymem_cache_held, PYMEM_ACCOUNTS)
+ARRAY(tgid_filter, __u32, PYMEM_FILTER_SLOTS)
 
 #define BPF_OF_MODERN(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
 	PROGRAM(find_cpu_offsets)                          \

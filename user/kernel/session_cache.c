@@ -11,13 +11,22 @@
 #include "kernel/session_private.h"
 
 /* A file goes when two looks in a row find no place that names it: a program may be about to make
- * one. */
+ * one. It goes in two steps, since a program may have found its number just before: first no
+ * program finds it any more, and if the next look still finds no place, its number is free. */
 #define LOOKS_UNUSED 2
+
+/* Chunks are looked through for empty ones if so many of them as this part of the table may be:
+ * 1/8.
+ */
+#define CHUNKS_EMPTY 8
 
 struct session_cache {
 	struct pymem_cached *places;
 	struct pymem_cache_file *files;
 	unsigned char unused[PYMEM_CACHE_FILES]; /* looks that found no place of the file */
+	bool hidden[PYMEM_CACHE_FILES];		 /* programs don't find it any more */
+	uint32_t swept; /* value of cache_emptied up to which empty chunks were deleted */
+	uint32_t fresh; /* empty chunks that the current sweep left, since they were just used */
 };
 
 bool session_counts_cache(const struct session *session)
@@ -45,6 +54,7 @@ int session_map_cache(struct session *session)
 		map_array(session->bpf.map.cached, PYMEM_CACHED_PLACES * sizeof(*cache->places));
 	if (!cache->places)
 		return -errno;
+	*session->bpf.variable.cache_look = 1;
 	cache->files =
 		map_array(session->bpf.map.cache_files, PYMEM_CACHE_FILES * sizeof(*cache->files));
 	return cache->files ? 0 : -errno;
@@ -114,7 +124,7 @@ static int forget_place(struct session *session, uint32_t number)
 {
 	struct pymem_cached *place = &session->cache->places[number];
 	const struct bpf_handles *bpf = &session->bpf;
-	uint32_t turn = place->turn + 1;
+	uint32_t turn = place->turn + 1, account = place->account % PYMEM_ACCOUNTS;
 
 	if (bpf_map_delete_elem(bpf_map__fd(bpf->map.cached_places), &place->key))
 		return errno == ENOENT ? 0 : -errno;
@@ -124,18 +134,16 @@ static int forget_place(struct session *session, uint32_t number)
 	if (bpf_map_update_elem(bpf_map__fd(bpf->map.cached_free), NULL, &number, BPF_ANY))
 		return -errno;
 	__sync_fetch_and_sub(bpf->variable.cached_used, 1);
+	__sync_fetch_and_sub(&bpf->variable.cache_held[account].places, 1);
 	return 0;
 }
 
-/* Notes which files have places. Returns true if at least one is to go. */
-static bool find_unused(struct session *session)
+/* Notes which of the first `files` files have places. */
+static void note_unused(struct session *session, uint32_t files)
 {
 	struct session_cache *cache = session->cache;
-	uint32_t i, places, files;
-	bool any = false;
+	uint32_t i, places = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
 
-	places = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
-	files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
 	for (i = 0; i < files; i++)
 		if (cache->files[i].key.inode && cache->unused[i] < LOOKS_UNUSED)
 			cache->unused[i]++;
@@ -145,65 +153,132 @@ static bool find_unused(struct session *session)
 		if (key->stack.proc && key->file && key->file <= PYMEM_CACHE_FILES)
 			cache->unused[key->file - 1] = 0;
 	}
-	for (i = 0; i < files && !any; i++)
-		any = cache->unused[i] >= LOOKS_UNUSED;
-	return any;
+}
+
+/* True if programs have not found the file since the last look, and no place names it. */
+static bool is_free(const struct session_cache *cache, uint32_t number)
+{
+	return cache->hidden[number] && cache->unused[number] >= LOOKS_UNUSED;
+}
+
+/* True if it was empty, and no program used it, for LOOKS_UNUSED looks. */
+static bool is_idle(struct session *session, const struct pymem_cache_chunk *chunk)
+{
+	if (chunk->used)
+		return false;
+	if (chunk->look && *session->bpf.variable.cache_look - chunk->look >= LOOKS_UNUSED)
+		return true;
+	session->cache->fresh++;
+	return false;
 }
 
 static int forget_chunk(const void *key, const void *value, void *arg)
 {
-	const struct session *session = arg;
-	struct pymem_cache_chunk_key chunk;
+	struct session *session = arg;
+	struct pymem_cache_chunk_key place;
+	struct pymem_cache_chunk chunk;
 
-	(void)value;
-	memcpy(&chunk, key, sizeof(chunk));
-	if (!chunk.file || chunk.file > PYMEM_CACHE_FILES ||
-	    session->cache->unused[chunk.file - 1] < LOOKS_UNUSED)
+	memcpy(&place, key, sizeof(place));
+	memcpy(&chunk, value, sizeof(chunk));
+	if (!place.file || place.file > PYMEM_CACHE_FILES ||
+	    (!is_free(session->cache, place.file - 1) && !is_idle(session, &chunk)))
 		return 0;
 	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_chunks), key) && errno != ENOENT)
 		return -errno;
 	return 0;
 }
 
-/* Nobody finds the file any more, and its chunks are gone: its number is free. */
-static int free_number(struct session *session, uint32_t number)
-{
-	struct session_cache *cache = session->cache;
-
-	memset(&cache->files[number], 0, sizeof(cache->files[number]));
-	cache->unused[number] = 0;
-	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.cache_files_free), NULL, &number,
-				BPF_ANY))
-		return -errno;
-	return 0;
-}
-
-static int forget_files(struct session *session)
+/* Deletes chunks of files that are free, and those that are idle. */
+static int sweep_chunks(struct session *session)
 {
 	const struct bpf_map *chunks = session->bpf.map.cache_chunks;
 	struct session_cache *cache = session->cache;
-	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
-	uint32_t i;
+	uint32_t emptied = *session->bpf.variable.cache_emptied;
 	int err;
 
-	for (i = 0; i < files; i++) {
-		if (cache->unused[i] < LOOKS_UNUSED)
-			continue;
-		if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_file_numbers),
-					&cache->files[i].key))
-			return -errno;
-		__sync_fetch_and_sub(
-			&session->bpf.variable
-				 .cache_filter[pymem_cache_slot(cache->files[i].key.inode)],
-			1);
-	}
+	cache->fresh = 0;
 	err = map_each(&map_ops_kernel,
 		       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),
 					   bpf_map__value_size(chunks)},
 		       MAP_KEEPS, forget_chunk, session);
-	for (i = 0; i < files && !err; i++)
-		if (cache->unused[i] >= LOOKS_UNUSED)
+	cache->swept = emptied - cache->fresh;
+	return err;
+}
+
+/* True if so many chunks became empty since the last sweep that it is worth one. */
+static bool are_many_empty(const struct session *session)
+{
+	uint32_t emptied = *session->bpf.variable.cache_emptied - session->cache->swept;
+
+	return emptied >= bpf_map__max_entries(session->bpf.map.cache_chunks) / CHUNKS_EMPTY;
+}
+
+/* Nobody finds the file any more, and its chunks are gone: its number is free. */
+static int free_number(struct session *session, uint32_t number)
+{
+	struct session_cache *cache = session->cache;
+	uint32_t account = cache->files[number].account % PYMEM_ACCOUNTS;
+
+	memset(&cache->files[number], 0, sizeof(cache->files[number]));
+	cache->unused[number] = 0;
+	cache->hidden[number] = false;
+	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.cache_files_free), NULL, &number,
+				BPF_ANY))
+		return -errno;
+	__sync_fetch_and_sub(session->bpf.variable.cache_files_used, 1);
+	__sync_fetch_and_sub(&session->bpf.variable.cache_held[account].files, 1);
+	return 0;
+}
+
+/* From now on no program finds the file. */
+static int hide_file(struct session *session, uint32_t number)
+{
+	const struct pymem_cache_file_key key = session->cache->files[number].key;
+	int fd = bpf_map__fd(session->bpf.map.cache_file_numbers);
+	uint32_t named;
+
+	session->cache->hidden[number] = true;
+	session->cache->unused[number] = LOOKS_UNUSED - 1;
+	if (bpf_map_lookup_elem(fd, &key, &named))
+		return errno == ENOENT ? 0 : -errno;
+	/* Another record of the same file stays as it is. */
+	if (named != number)
+		return 0;
+	if (bpf_map_delete_elem(fd, &key))
+		return errno == ENOENT ? 0 : -errno;
+	__sync_fetch_and_sub(&session->bpf.variable.cache_filter[pymem_cache_slot(key.inode)], 1);
+	return 0;
+}
+
+/* Frees the numbers of the files that were hidden at an earlier look. */
+static int free_hidden(struct session *session, uint32_t files)
+{
+	bool any = false;
+	int err = 0;
+
+	for (uint32_t i = 0; i < files && !any; i++)
+		any = is_free(session->cache, i);
+	if (any || are_many_empty(session))
+		err = sweep_chunks(session);
+	for (uint32_t i = 0; i < files && any && !err; i++)
+		if (is_free(session->cache, i))
 			err = free_number(session, i);
+	return err;
+}
+
+static int forget_files(struct session *session)
+{
+	const struct session_cache *cache = session->cache;
+	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
+	uint32_t look = *session->bpf.variable.cache_look + 1;
+	int err;
+
+	*session->bpf.variable.cache_look = look ?: 1;
+	note_unused(session, files);
+	err = free_hidden(session, files);
+	for (uint32_t i = 0; i < files && !err; i++)
+		if (!cache->hidden[i] && cache->unused[i] >= LOOKS_UNUSED)
+			err = hide_file(session, i);
 	return err;
 }
 
@@ -221,5 +296,7 @@ int session_forget_cached(struct session *session, bool files,
 		if (proc && is_gone(proc, arg))
 			err = forget_place(session, i);
 	}
-	return err ?: files && find_unused(session) ? forget_files(session) : err;
+	if (err || !files)
+		return err;
+	return forget_files(session);
 }

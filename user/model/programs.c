@@ -172,6 +172,7 @@ static void add_line(struct model_line *line, const struct model_line *more, int
 	line->stalls += more->stalls;
 	line->stalled_ns += more->stalled_ns;
 	line->reclaimed_bytes += more->reclaimed_bytes;
+	model_add_amounts(&line->cached, &more->cached);
 	if (line->resident_bytes < 0 || more->resident_bytes < 0)
 		line->resident_bytes = -1;
 	else
@@ -273,8 +274,10 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	sum->rss_peak_bytes = larger(sum->rss_peak_bytes, more->rss_peak_bytes);
 	sum->rss_peak_at_least = sum->rss_peak_at_least || more->rss_peak_at_least;
 	sum->charged_bytes += more->charged_bytes;
-	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++) {
 		sum->lost_bytes[i] += more->lost_bytes[i];
+		sum->cached_lost_bytes[i] += more->cached_lost_bytes[i];
+	}
 	sum->resident_known = sum->resident_known && more->resident_known;
 	sum->resident_before_bytes += more->resident_before_bytes;
 	sum->resident_unknown_bytes += more->resident_unknown_bytes;
@@ -283,6 +286,7 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	sum->lost_faults += more->lost_faults;
 	sum->lost_stalls += more->lost_stalls;
 	sum->lost_stall_ns += more->lost_stall_ns;
+	model_add_amounts(&sum->cached, &more->cached);
 	if (sum->id > more->id)
 		sum->id = more->id;
 	/* A file that changed since the first of them started may not be what that one runs. */
@@ -317,10 +321,11 @@ static int sum_program(const struct book *book, struct model_program *program)
 	program->owns = true;
 	program->sum.lines = NULL;
 	program->sum.nodes = NULL;
+	program->sum.cached_files = NULL;
 	program->sum.line_count = program->sum.node_count = 0;
 	for (i = 1; i < program->count; i++)
 		add_process(&program->sum, program->processes[i]);
-	err = sum_lines(book, program);
+	err = model_sum_cached_files(program) ?: sum_lines(book, program);
 	if (!err && book->pub.trees_kept)
 		err = sum_nodes(book, program);
 	model_sort_lines(&program->sum, MODEL_SORT_INCREMENT);
@@ -377,6 +382,8 @@ void model_programs_free(struct model_programs *programs)
 		if (program->owns) {
 			free(program->sum.lines);
 			free(program->sum.nodes);
+			free(program->sum.cached_files);
+			free(program->files);
 		}
 		free(program->processes);
 		free(program);

@@ -13,7 +13,9 @@ struct model_program {
 	struct model_process **processes; /* by size of the change of RSS, largest first */
 	size_t count, room;
 	bool alike; /* all have the same command line */
-	bool owns;  /* the lines and nodes of `sum` are its own */
+	bool owns;  /* the lines, nodes and cached_files of `sum` are its own */
+	struct model_cached_file
+		*files; /* that sum.cached_files points to; paths are not its own */
 };
 
 struct model_programs {
@@ -29,5 +31,9 @@ struct model_programs {
 int model_programs_gather(const struct model *model, enum model_sort sort,
 			  struct model_programs *programs);
 void model_programs_free(struct model_programs *programs);
+/* programs_cache.c. Fills the sum's cached_files: what the processes brought of the same file is
+ * one entry. Its line is the one with most of all that are the first of a process. 0 or -ENOMEM;
+ * then model_programs_free() frees what there is. */
+int model_sum_cached_files(struct model_program *program);
 
 #endif

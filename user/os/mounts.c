@@ -13,10 +13,11 @@ struct mount {
 	unsigned major, minor;
 	char *root, *point; /* what of the filesystem is mounted, and where */
 	size_t root_length; /* without a slash at its end */
+	size_t number;	    /* its line */
 };
 
 struct mounts {
-	struct mount *all;
+	struct mount *all; /* by device; of one device those that show the smallest part first */
 	size_t count, room;
 };
 
@@ -56,6 +57,7 @@ static int add_mount(struct mounts *mounts, char *line)
 	mount.root_length = strlen(root);
 	if (mount.root_length == 1)
 		mount.root_length = 0;
+	mount.number = mounts->count;
 	mount.root = strdup(root);
 	mount.point = strdup(strcmp(point, "/") ? point : "");
 	if (!mount.root || !mount.point ||
@@ -66,6 +68,25 @@ static int add_mount(struct mounts *mounts, char *line)
 	}
 	mounts->all[mounts->count++] = mount;
 	return 0;
+}
+
+static int compare_devices(const struct mount *a, unsigned major, unsigned minor)
+{
+	if (a->major != major)
+		return a->major < major ? -1 : 1;
+	return (a->minor > minor) - (a->minor < minor);
+}
+
+static int compare_mounts(const void *left, const void *right)
+{
+	const struct mount *a = left, *b = right;
+	int order = compare_devices(a, b->major, b->minor);
+
+	if (order)
+		return order;
+	if (a->root_length != b->root_length)
+		return a->root_length > b->root_length ? -1 : 1;
+	return (a->number > b->number) - (a->number < b->number);
 }
 
 static struct mounts *read_all(FILE *mountinfo)
@@ -79,8 +100,11 @@ static struct mounts *read_all(FILE *mountinfo)
 	while (err != -ENOMEM && mounts->count < MOUNTS_MOST &&
 	       fgets(line, sizeof(line), mountinfo))
 		err = add_mount(mounts, line);
-	if (err != -ENOMEM && !ferror(mountinfo))
+	if (err != -ENOMEM && !ferror(mountinfo)) {
+		if (mounts->count)
+			qsort(mounts->all, mounts->count, sizeof(*mounts->all), compare_mounts);
 		return mounts;
+	}
 	mounts_free(mounts);
 	errno = err == -ENOMEM ? ENOMEM : EIO;
 	return NULL;
@@ -119,17 +143,31 @@ static bool shows(const struct mount *mount, const char *path)
 	       (!path[mount->root_length] || path[mount->root_length] == '/');
 }
 
+/* Index of the device's first mount, or of what comes behind where it would be. */
+static size_t first_of(const struct mounts *mounts, unsigned major, unsigned minor)
+{
+	size_t low = 0, high = mounts->count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (compare_devices(&mounts->all[middle], major, minor) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 void mounts_path(const struct mounts *mounts, unsigned major, unsigned minor, const char *path,
 		 char *to, size_t size)
 {
 	const struct mount *best = NULL;
 
-	for (size_t i = 0; mounts && i < mounts->count; i++) {
-		const struct mount *mount = &mounts->all[i];
-
-		if (mount->major == major && mount->minor == minor && shows(mount, path) &&
-		    (!best || mount->root_length > best->root_length))
-			best = mount;
-	}
+	for (size_t i = mounts ? first_of(mounts, major, minor) : 0;
+	     mounts && !best && i < mounts->count &&
+	     !compare_devices(&mounts->all[i], major, minor);
+	     i++)
+		if (shows(&mounts->all[i], path))
+			best = &mounts->all[i];
 	snprintf(to, size, "%s%s", best ? best->point : "", path + (best ? best->root_length : 0));
 }
