@@ -203,9 +203,11 @@ static struct fake_cached *give_cached(struct given *g, uint64_t hash, const cha
 				       size_t bytes)
 {
 	struct fake_cached *cached = &g->session->cached[g->session->cached_count++];
+	uint32_t number = (uint32_t)g->session->cached_count;
 
 	*cached = (struct fake_cached){
-		.place = {.key = {.stack = {.proc = g->self, .hash = hash}, .file = name != NULL}},
+		.place = {.key = {.stack = {.proc = g->self, .hash = hash},
+				  .file = name ? number : 0}},
 		.file = {.key = {.number = 77, .device = 250u << 20 | 9},
 			 .state = PYMEM_CACHE_NAMED,
 			 .bytes = (uint32_t)bytes},

@@ -247,7 +247,8 @@ int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir
 			   void *arg);
 
 /* Calls `fn` for each pair of a stack and a file, with what the stack brought into the page cache
- * of the file. The file is NULL if the table of files was full. Both are valid during the call.
+ * of the file. The file is NULL if the table of files was full. Both are valid during the call; the
+ * file is the table's own, which programs may be writing.
  * Until `fn` returns something other than 0, which is then returned. Nothing without
  * session_options.cache
  */

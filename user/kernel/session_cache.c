@@ -100,7 +100,6 @@ int session_each_cached(struct session *session,
 			void *arg)
 {
 	const struct session_cache *cache = session->cache;
-	struct pymem_cache_file file;
 	uint32_t count, i;
 	int err = 0;
 
@@ -113,9 +112,7 @@ int session_each_cached(struct session *session,
 
 		if (!place.key.stack.proc)
 			continue;
-		if (named)
-			file = cache->files[place.key.file - 1];
-		err = fn(&place, named ? &file : NULL, arg);
+		err = fn(&place, named ? &cache->files[place.key.file - 1] : NULL, arg);
 	}
 	return err;
 }

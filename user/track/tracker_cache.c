@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hands over what stacks brought into the page cache, with the names of the files. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
 
@@ -16,6 +18,11 @@ struct handing_cached {
 	bool (*wants)(const struct image *image);
 	struct mounts *mounts;
 	struct counts_cached cached; /* that is handed over */
+	/* Of each file that was met: many places may name it. */
+	struct known_file {
+		char *path; /* NULL: not met yet */
+		bool deleted;
+	} * files;
 	char path[PYMEM_CACHE_NAME_BYTES + 4096];
 };
 
@@ -36,15 +43,11 @@ static void join(char *to, size_t size, const struct pymem_cache_file *file)
 		used += (size_t)snprintf(to + used, size - used, "/%s", file->name + starts[count]);
 }
 
-static void find_path(struct handing_cached *h, const struct pymem_cache_file *file)
+/* Writes h->path. */
+static void write_path(struct handing_cached *h, const struct pymem_cache_file *file)
 {
 	char joined[2 * PYMEM_CACHE_NAME_BYTES];
 
-	h->cached.path = NULL;
-	if (!file)
-		return;
-	h->cached.deleted = file->state & PYMEM_CACHE_DELETED;
-	h->cached.path = h->path;
 	join(joined, sizeof(joined), file);
 	if (file->state & PYMEM_CACHE_BLOCKS)
 		snprintf(h->path, sizeof(h->path), "blocks of device %u:%u",
@@ -60,6 +63,37 @@ static void find_path(struct handing_cached *h, const struct pymem_cache_file *f
 		mounts_path(h->mounts, file->key.device >> MINOR_BITS,
 			    file->key.device & ((1u << MINOR_BITS) - 1), joined, h->path,
 			    sizeof(h->path));
+}
+
+/* Fills in what is handed over of the file with that number, plus 1; 0: it has none. 0 or -ENOMEM.
+ */
+static int find_file(struct handing_cached *h, uint32_t number, const struct pymem_cache_file *file)
+{
+	struct known_file *known;
+	struct pymem_cache_file copy;
+
+	if (!file || !number || number > PYMEM_CACHE_FILES)
+		return 0;
+	known = &h->files[number - 1];
+	if (!known->path) {
+		/* Programs may be writing it. */
+		copy = *file;
+		write_path(h, &copy);
+		known->deleted = copy.state & PYMEM_CACHE_DELETED;
+		known->path = strdup(h->path);
+		if (!known->path)
+			return -ENOMEM;
+	}
+	h->cached.path = known->path;
+	h->cached.deleted = known->deleted;
+	return 0;
+}
+
+static void free_files(struct known_file *files)
+{
+	for (size_t i = 0; files && i < PYMEM_CACHE_FILES; i++)
+		free(files[i].path);
+	free(files);
 }
 
 static int hand_stack(const struct counts_stack *stack, void *arg)
@@ -90,7 +124,8 @@ static int hand_place(const struct pymem_cached *place, const struct pymem_cache
 		.own_pages = place->own,
 		.other_pages = place->other,
 	};
-	find_path(h, file);
+	if (find_file(h, place->key.file, file))
+		return -ENOMEM;
 	if (key->hash > PYMEM_LOSS_COUNT)
 		return tracker_hand_stack(h->tracker, key, &none, hand_stack, HAND_NONE, h);
 	h->cached.stack = &stack;
@@ -107,10 +142,14 @@ static int hand(struct tracker *tracker, const struct counts_reader *reader, voi
 
 	if (!reader->cached || !session_counts_cache(tracker->session))
 		return 0;
+	h.files = calloc(PYMEM_CACHE_FILES, sizeof(*h.files));
+	if (!h.files)
+		return -ENOMEM;
 	/* Without, paths begin at the root of their filesystem. */
 	h.mounts = mounts_read(NULL);
 	err = session_each_cached(tracker->session, hand_place, &h);
 	mounts_free(h.mounts);
+	free_files(h.files);
 	return err;
 }
 
