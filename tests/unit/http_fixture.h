@@ -31,8 +31,9 @@ struct given {
 	bool open[PPROF_PLACES];
 	unsigned begun, ended, cancelled, kept;
 	int begin_error, end_error;
-	unsigned end_ms; /* that the end of one takes */
-	size_t more;	 /* bytes, behind what a profile has otherwise */
+	unsigned took_ms; /* what is done for each between its begin and its end */
+	unsigned end_ms;  /* that the end of one takes */
+	size_t more;	  /* bytes, behind what a profile has otherwise */
 };
 
 static int make_text(void *arg, struct metrics_texts *texts)
@@ -89,6 +90,14 @@ static void cancel(void *arg, unsigned place)
 	g->cancelled++;
 }
 
+/* So much for each that has ended. */
+static uint64_t took_ns(void *arg)
+{
+	const struct given *g = arg;
+
+	return g->ended * g->took_ms * 1000000ULL;
+}
+
 static int kept(void *arg, char **profile, size_t *size)
 {
 	struct given *g = arg;
@@ -115,8 +124,12 @@ static int setup_with(void **state, bool pprof)
 	g->loop = loop_new();
 	if (!g->loop || metrics_listener_open(&g->listener, &access, why, sizeof(why)))
 		return -1;
-	g->pprof = (struct pprof_ops){
-		.arg = g, .begin = begin, .end = end, .cancel = cancel, .kept = kept};
+	g->pprof = (struct pprof_ops){.arg = g,
+				      .begin = begin,
+				      .end = end,
+				      .cancel = cancel,
+				      .kept = kept,
+				      .took_ns = took_ns};
 	g->http = metrics_http_new(&g->listener, make_text, pprof ? &g->pprof : NULL, g);
 	return g->http ? metrics_http_watch(g->http, g->loop) : -1;
 }

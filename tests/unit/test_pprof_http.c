@@ -179,6 +179,25 @@ static void unread(void **state)
 	assert_int_equal(g->kept, 0);
 }
 
+/* What is done while somebody waits is a part of the time, too: others wait for nine times that. */
+static int client_between(const struct given *g)
+{
+	if (!answers(g, RSS("?seconds=1"), "HTTP/1.1 200 OK", "a profile") ||
+	    !answers(g, RSS("?seconds=1"), MANY, "the last profile took long\n"))
+		return 1;
+	sleep(3);
+	return answers(g, RSS("?seconds=1"), "HTTP/1.1 200 OK", "a profile") ? 0 : 2;
+}
+
+static void between(void **state)
+{
+	struct given *g = *state;
+
+	g->took_ms = 250;
+	assert_int_equal(served(g, client_between), 0);
+	assert_true(metrics_http_counts(g->http).profile_seconds >= 0.25);
+}
+
 /* Who goes away gives its place to others. */
 static int client_that_goes(const struct given *g)
 {
@@ -280,6 +299,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(profiles, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(crowds, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(unread, setup_pprof, teardown),
+		cmocka_unit_test_setup_teardown(between, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(gone, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(long_ones, setup_pprof, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup_pprof, teardown),
