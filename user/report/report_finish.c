@@ -89,7 +89,8 @@ static int limit_ended(struct report *report)
 		return err;
 	HASH_ITER(hh, report->ended, entry, next)
 	{
-		if (entry->process || now - entry->gone_ms < LATE_MS)
+		/* The clock may have gone on since `now`. */
+		if (entry->process || now < entry->gone_ms + LATE_MS)
 			continue;
 		HASH_DEL(report->ended, entry);
 		free(entry);
