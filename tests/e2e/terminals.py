@@ -94,7 +94,7 @@ def masked(screen):
     """A screen without what differs from run to run: amounts, times, PIDs, trends, folders, and the blanks
     before them."""
     text = re.sub(r"(?<=[ >])\S*/steps\.py", "steps.py", screen)
-    text = re.sub(r"^…\S* >", "… >", text, flags=re.M)  # a path that was cut
+    text = re.sub(r"^…\S*? ?>", "… >", text, flags=re.M)  # a path that was cut, wherever
     text = re.sub(r"[▁▂▃▄▅▆▇█]+", "#", text)
     text = re.sub(r"(?<= )[_.^-]{1,8}(?= )", "#", text)
     text = re.sub(r"[+-]?\d+(\.\d+)? ?[KMG](iB)?\b(/min)?", "#", text)
