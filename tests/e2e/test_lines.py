@@ -403,8 +403,6 @@ def reused_pid(line_python):
 
             def first():
                 attached()
-                # Processes are told apart by PID and start, which /proc has in ticks of 10 ms.
-                time.sleep(0.05)
                 # That it has ended, and that the other began, is told at once.
                 os.kill(tool.process.pid, signal.SIGSTOP)
 

@@ -90,12 +90,15 @@ static int attach(struct probes *probes, const struct probe_task *task)
 
 	if (!is_same(task))
 		return -ESRCH;
-	/* The process that had this PID before may still be known. */
-	probes_forget_ended(probes, task->pid);
-	if (task->what == PROBE_ATTACH)
+	/* The process that had this PID before may still be known. A child was never attached: what
+	 * is known of its PID is another process's, also if both began within a tick. */
+	if (task->what == PROBE_ATTACH) {
+		probes_forget_ended(probes, task->pid);
 		err = probes_attach(probes, task->pid, task->file, task->bias, task->path);
-	else
+	} else {
+		probes_forget(probes, task->pid);
 		err = probes_attach_child(probes, task->pid, task->parent);
+	}
 	if (!err && !is_same(task)) {
 		probes_forget(probes, task->pid);
 		err = -ESRCH;
