@@ -460,7 +460,7 @@ class Report:
         for note in self.data["notes"]:
             found = re.match(r"(\d+) write faults? on shared pages came before", note)
             if found:
-                assert int(found.group(1)) < 512, note
+                assert int(found.group(1)) < 256, note
                 return int(found.group(1))
         return 0
 

@@ -572,6 +572,14 @@ def query(port, text):
         return []
 
 
+def is_told(port, target):
+    """True if who collects at that port says that the stepping target grows, which it does by 8 MiB a second meanwhile."""
+    target.step()
+    time.sleep(0.5)
+    found = query(port, "topk(5, rate(pymem_grown_bytes_total[30s]))")
+    return {one["metric"]["program"]: float(one["value"][1]) for one in found}.get("steps.py", 0) > MIB
+
+
 def test_prometheus(store, tmp_path):
     """A real one collects from the agent, and tells which program grows."""
     if not shutil.which("prometheus"):
@@ -585,14 +593,7 @@ def test_prometheus(store, tmp_path):
                                    "--storage.tsdb.path=%s" % (tmp_path / "tsdb"), "--web.listen-address=127.0.0.1:%d" % port],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            def grows():
-                # 8 MiB a second, which it keeps: minutes of that are no trouble.
-                target.step()
-                time.sleep(0.5)
-                found = query(port, "topk(5, rate(pymem_grown_bytes_total[30s]))")
-                rates = {one["metric"]["program"]: float(one["value"][1]) for one in found}
-                return rates.get("steps.py", 0) > MIB
-            harness.until(grows, "told")
+            harness.until(lambda: is_told(port, target), "told")
             assert query(port, "up")[0]["value"][1] == "1"
         finally:
             server.send_signal(signal.SIGTERM)

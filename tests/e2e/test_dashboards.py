@@ -7,16 +7,14 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import urllib.parse
 
 import pytest
 import yaml
 
 import harness
-from harness import MIB
 from test_agent import stepping
-from test_agent_metrics import ask, listening, query, url_of
+from test_agent_metrics import ask, is_told, listening, query, url_of
 from test_metrics import free_port
 
 PACKAGING = os.path.join(harness.PROJECT, "packaging")
@@ -159,14 +157,7 @@ def test_victoria_metrics(store, tmp_path, victoria):  # pylint: disable=redefin
                                    "-storageDataPath=%s" % (tmp_path / "vm"), "-httpListenAddr=127.0.0.1:%d" % port],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            def grows():
-                # 8 MiB a second, which it keeps: minutes of that are no trouble.
-                target.step()
-                time.sleep(0.5)
-                found = query(port, "topk(5, rate(pymem_grown_bytes_total[30s]))")
-                rates = {one["metric"]["program"]: float(one["value"][1]) for one in found}
-                return rates.get("steps.py", 0) > MIB
-            harness.until(grows, "told")
+            harness.until(lambda: is_told(port, target), "told")
             assert query(port, "up")[0]["value"][1] == "1"
         finally:
             server.send_signal(signal.SIGTERM)
