@@ -93,7 +93,7 @@ TESTS = {
     "python/test_program.py": {"test_each_python": "mprun"},
     "python/test_await.py": {"test_asyncio_of_each_python": "memit"},
     "python/test_refused.py": {"test_refused": "mprun"},
-    "python/test_children.py": {"test_children_run": "mprun"},
+    "python/test_children.py": {"test_children_run": "mprun", "test_children_of_copies": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
     "python/test_pytest_plugin.py": {"test_each_python": "memit"},
     "python/test_heap.py": {"test_each_python": "heap"},

@@ -73,6 +73,40 @@ def test_children_run(python, server, tmp_path, method):
     assert err.count(NOTE) == (0 if method == "fork" else 1), err
 
 
+# Run by the interpreter itself, which may have a root of its own. The package gets another name, as billiard and
+# multiprocess have.
+COPY = '''
+import multiprocessing, pathlib, re, sys
+for path in pathlib.Path(multiprocessing.__path__[0]).glob("**/*.py"):
+    to = pathlib.Path(sys.argv[1], "copied") / path.relative_to(multiprocessing.__path__[0])
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(re.sub(r"\\bmultiprocessing\\b", "copied", path.read_text()))
+'''
+
+
+COPIED = '''
+import sys, copied
+
+@profile
+def worker(n):
+    return n
+
+if __name__ == "__main__":
+    with copied.get_context(sys.argv[1]).Pool(1) as pool:
+        print(pool.map(worker, [2, 3]))
+'''
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_children_of_copies(python, server, tmp_path, method):
+    run(python.command + ["-c", COPY, str(tmp_path)], tmp_path, server)
+    path = tmp_path / "prog.py"
+    path.write_text(COPIED)
+    out, err = run(python.command + ["-m", "pymem_bpf", str(path), method], tmp_path, server)
+    assert out.startswith("[2, 3]\n") and "Traceback" not in err, (out, err)
+    assert err.count(NOTE) == 1, err
+
+
 @pytest.mark.parametrize("words", [
     ["-m", "pymem_bpf", "-m", "prog"], ["-m", "pymem_bpf.mprof", "run", "prog.py"],
     ["-m", "pymem_bpf", "--timestamp", "prog.py"]], ids=" ".join)

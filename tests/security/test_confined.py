@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The rights that a profiler which runs as root still has when it reads what others wrote."""
+import contextlib
 import os
 import signal
 import socket
@@ -134,6 +135,28 @@ def test_memit(command):
         target.wait()
         tool.kill()
         tool.wait()
+
+
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over ps")
+def test_ps():
+    """It waits for whoever reads its table, in a pipe that is full."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writes, bytes(4096))
+    os.set_blocking(writes, True)
+    with subprocess.Popen([TOOL, "ps", "--format", "json"], stdout=writes) as tool:
+        os.close(writes)
+        try:
+            check_confined(tool.pid, {PTRACE})
+            for pid in harness.helpers_of(tool.pid):
+                check_confined(pid, EXAMINE)
+        finally:
+            with open(reads, "rb") as rest:
+                said = rest.read()
+    assert tool.returncode == 0 and b"pymem-bpf-ps/1" in said
 
 
 @pytest.mark.attack("root, through a mistake in the profiler",
