@@ -152,7 +152,6 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(!asked.push != !a->push, "--push");
 	keep(asked.pprof != o->pprof, "--pprof");
 	keep(asked.pprof_kept != o->pprof_kept, "--pprof-kept");
-	o->push = asked.push;
 	o->metrics_lines = asked.metrics_lines;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;

@@ -3,8 +3,8 @@
  * one window after the other: push_profiles.c makes a request of the model of a window, push.c
  * sends it.
  *
- *   - A window begins when the one before has become a model: no time is left out but that which
- *     the model takes.
+ *   - A window begins right before the one before becomes a model, so no time is left out. What
+ *     comes in the milliseconds between these two readings is in both.
  *   - Making a profile holds the loop up, so a tenth of the time at most goes into it, as with
  *     those that are asked for: windows become longer where it takes long. What is resident takes
  *     longer, and is looked at for a twentieth of the time at most.
@@ -32,6 +32,7 @@ struct agent_push {
 	struct push *push;
 	double every; /* seconds */
 	struct loop_timer due;
+	unsigned window;   /* of the source: one of two, in turns */
 	uint64_t began_ns; /* the window; 0: none is open */
 	uint64_t kept_due_ns;
 	uint64_t cpu_ns;
@@ -51,23 +52,39 @@ static void say(void *arg, bool bad, const char *words)
 /* --- profiles --- */
 
 /* What came since the window began, which ends. 0 or -errno. */
-static int push_window(struct agent_push *p)
+static int push_window(struct agent_push *p, unsigned window)
 {
-	struct agent *a = p->agent;
-	struct model *model;
+	struct model *model = pprof_source_model(p->agent->pprof, window);
 	uint8_t *body = NULL;
 	size_t size = 0;
-	/* Messages come before figures. */
-	int err = profiler_poll(a->profiler);
+	int err = model ? push_profiles(model, false, &body, &size) : -errno;
 
-	model = err ? NULL : pprof_source_model(a->pprof, PPROF_PUSHED);
-	if (!err)
-		err = model ? push_profiles(model, false, &body, &size) : -errno;
-	pprof_source_close(a->pprof, PPROF_PUSHED);
-	p->began_ns = 0;
+	pprof_source_close(p->agent->pprof, window);
 	if (!err && body)
 		push_add(p->push, body, size);
 	return err;
+}
+
+static int open_window(struct agent_push *p)
+{
+	int err;
+
+	p->window = p->window == PPROF_PUSHED ? PPROF_PUSHED + 1 : PPROF_PUSHED;
+	err = pprof_source_open(p->agent->pprof, p->window);
+	p->began_ns = err ? 0 : clock_ns(CLOCK_MONOTONIC);
+	return err;
+}
+
+/* Pushes the window that is open, and opens the next one. 0 or -errno. */
+static int push_and_open(struct agent_push *p)
+{
+	bool was_open = p->began_ns;
+	unsigned window = p->window;
+	/* Messages come before figures. */
+	int err = profiler_poll(p->agent->profiler);
+
+	err = open_window(p) ?: err;
+	return was_open ? push_window(p, window) ?: err : err;
 }
 
 static int push_kept(struct agent_push *p)
@@ -91,14 +108,6 @@ static int push_kept(struct agent_push *p)
 	return err;
 }
 
-static int open_window(struct agent_push *p)
-{
-	int err = pprof_source_open(p->agent->pprof, PPROF_PUSHED);
-
-	p->began_ns = err ? 0 : clock_ns(CLOCK_MONOTONIC);
-	return err;
-}
-
 static void tell(struct agent_push *p, int err)
 {
 	if (err && err != p->error)
@@ -111,9 +120,8 @@ static void on_due(void *arg)
 	struct agent_push *p = arg;
 	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID), wait, rest;
-	int err = p->began_ns ? push_window(p) : 0;
+	int err = push_and_open(p);
 
-	err = open_window(p) ?: err;
 	err = push_kept(p) ?: err;
 	tell(p, err);
 	rest = REST * (clock_ns(CLOCK_MONOTONIC) - began);
@@ -232,7 +240,7 @@ void agent_push_stop(struct agent_push *p)
 		return;
 	loop_timer_stop(&p->due);
 	if (p->began_ns && clock_ns(CLOCK_MONOTONIC) - p->began_ns >= LEAST_NS)
-		tell(p, push_window(p));
+		tell(p, profiler_poll(p->agent->profiler) ?: push_window(p, p->window));
 }
 
 void agent_push_finish(struct agent_push *p)

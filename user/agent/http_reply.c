@@ -251,6 +251,23 @@ static const char *sentence_of(const char *text, size_t *length)
 	return begin;
 }
 
+/* Up to the end of the line. What JSON escapes is a character again, but for those with a number.
+ */
+static void copy_line(char *out, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length && !strchr("\r\n", text[i]); i++) {
+		if (text[i] == '\\' && i + 1 < length && strchr("\"\\/nrt", text[i + 1])) {
+			i++;
+			*out++ = text[i];
+			if (strchr("nrt", text[i]))
+				out[-1] = ' ';
+		} else {
+			*out++ = text[i];
+		}
+	}
+	*out = '\0';
+}
+
 void http_reply_words(const struct http_reply *r, char *words, size_t size)
 {
 	const char *phrase = phrase_of(r->status), *text = r->text;
@@ -261,8 +278,7 @@ void http_reply_words(const struct http_reply *r, char *words, size_t size)
 	if (r->chunked && strchr(text, '\n'))
 		text = strchr(text, '\n') + 1;
 	text = sentence_of(text, &length);
-	length = strcspn(text, "\r\n") < length ? strcspn(text, "\r\n") : length;
-	snprintf(said, sizeof(said), "%.*s", (int)length, text);
+	copy_line(said, text, length);
 	text_escape(escaped, sizeof(escaped), said);
 	snprintf(words, size, "%u%s%s%s%s", r->status, *phrase ? " " : "", phrase,
 		 *escaped ? ": " : "", escaped);

@@ -7,9 +7,9 @@
 #include "model/counts.h"
 #include "model/model.h"
 
-#define PPROF_PUSHED 4	/* the window whose profile nobody asks for; those before are of requests \
-			 */
-#define PPROF_WINDOWS 5 /* at a time */
+/* At a time. From PPROF_PUSHED on they are of profiles that nobody asks for. */
+#define PPROF_PUSHED  4
+#define PPROF_WINDOWS 6
 
 struct pprof_source;
 
