@@ -72,7 +72,7 @@ int given_file_read(const struct given_file *f, char **text, char *why, size_t s
 	return err;
 }
 
-int given_file_secret(const struct given_file *f, const char *noun, size_t least, size_t most,
+int given_file_secret(const struct given_file *f, const char *has, size_t least, size_t most,
 		      char **text, char *why, size_t size)
 {
 	char *line;
@@ -87,11 +87,11 @@ int given_file_secret(const struct given_file *f, const char *noun, size_t least
 		if (line[i] <= ' ' || line[i] > '~')
 			err = -EINVAL;
 	if (err) {
-		snprintf(why, size, "%s %s: %s has letters, digits and signs, no blanks", f->option,
-			 f->path, noun);
+		snprintf(why, size, "%s %s: %s letters, digits and signs, no blanks", f->option,
+			 f->path, has);
 	} else if (length < least || length > most) {
 		err = -EINVAL;
-		snprintf(why, size, "%s %s: %s has %zu to %zu characters", f->option, f->path, noun,
+		snprintf(why, size, "%s %s: %s %zu to %zu characters", f->option, f->path, has,
 			 least, most);
 	}
 	if (err)

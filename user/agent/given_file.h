@@ -17,8 +17,8 @@ struct given_file {
  * the caller's to free. 0, or -errno with a sentence for the user in `why` (`size` bytes). */
 int given_file_read(const struct given_file *file, char **text, char *why, size_t size);
 /* The same of a secret that is the file's only line, of printable characters of ASCII: `least` to
- * `most` of them, and none that is a blank. `noun` for messages: "a token". */
-int given_file_secret(const struct given_file *file, const char *noun, size_t least, size_t most,
+ * `most` of them, and none that is a blank. `has` for messages: "a token has". */
+int given_file_secret(const struct given_file *file, const char *has, size_t least, size_t most,
 		      char **text, char *why, size_t size);
 /* Overwrites the text and frees it. NULL is allowed. */
 void given_file_wipe(char *text);

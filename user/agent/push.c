@@ -9,7 +9,6 @@
  *                     └── back-off ◄──── anything else: the same one again */
 #include "agent/push.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,8 +190,8 @@ static void taken(struct push *p)
 	if (p->state == STATE_NONE)
 		tell(p, false, "%s takes profiles", p->target.shown);
 	else if (p->state != STATE_GOOD)
-		tell(p, true, "%s takes profiles again; %" PRIu64 " were dropped meanwhile",
-		     p->target.shown, all_dropped(p) - p->told_dropped);
+		tell(p, true, "%s takes profiles again; %llu were dropped meanwhile",
+		     p->target.shown, (unsigned long long)(all_dropped(p) - p->told_dropped));
 	set_state(p, STATE_GOOD);
 }
 

@@ -72,12 +72,12 @@ static int read_secret(struct push_target *t, const struct push_access *access, 
 
 	if (!file.path)
 		return 0;
-	err = given_file_secret(&file, token ? "a token" : "NAME:PASSWORD", 1, SECRET_MOST, &secret,
+	err = given_file_secret(&file, token ? "a token has" : "NAME:PASSWORD has", 1, SECRET_MOST, &secret,
 				why, size);
 	if (err)
 		return err;
 	if (!token && !strchr(secret, ':')) {
-		snprintf(why, size, "%s %s: it has NAME:PASSWORD in one line", file.option,
+		snprintf(why, size, "--push-password-file %s: it has NAME:PASSWORD in one line",
 			 file.path);
 		err = -EINVAL;
 	} else {
@@ -125,7 +125,7 @@ static int trust_file(struct push_target *t, const char *path, char *why, size_t
 	free(text);
 	if (count > 0)
 		return 0;
-	snprintf(why, size, "%s %s: it has no certificates in PEM", CA_OPTION, path);
+	snprintf(why, size, "--push-ca %s: it has no certificates in PEM", path);
 	return -EINVAL;
 }
 
@@ -154,7 +154,7 @@ static int check(const struct push_target *t, const struct push_access *access, 
 	if (access->token_file && access->password_file)
 		snprintf(why, size, "--push-token-file and --push-password-file: give one of them");
 	else if (access->ca_file && !t->url.tls)
-		snprintf(why, size, CA_OPTION ": an http:// URL has no certificate");
+		snprintf(why, size, "--push-ca: an http:// URL has no certificate");
 	else if ((access->token_file || access->password_file) && !t->url.tls && !t->url.loopback)
 		snprintf(why, size,
 			 "--push %s: others on the network could read the token or the password: "
