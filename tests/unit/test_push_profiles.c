@@ -43,6 +43,7 @@ static struct model_process *add(struct model *model, int pid, const char *scrip
 	struct pymem_counters counters = {
 		.pages = {[PYMEM_ANON] = pages},
 		.grown_pages = pages > 0 ? (uint64_t)pages : 0,
+		.freed_pages = pages < 0 ? (uint64_t)-pages : 0,
 	};
 	char *argv[] = {"/usr/bin/python3", (char *)script, NULL};
 	struct model_process *p =
@@ -251,7 +252,7 @@ static void bounded(void **state)
 	p = profile_of(request->series[1]);
 	samples = p->n_sample;
 	assert_in_range(samples, 1000, 4096 + 1);
-	assert_in_range(pprof__profile__get_packed_size(p), PUSH_PROFILE_BYTES / 4,
+	assert_in_range(pprof__profile__get_packed_size(p), PUSH_PROFILE_BYTES / 8,
 			PUSH_PROFILE_BYTES);
 	pprof__profile__free_unpacked(p, NULL);
 	release(request);
