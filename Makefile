@@ -22,7 +22,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra $(if $(WERROR),-Werror)
 ALL_CFLAGS = $(CPPFLAGS) $(CFLAGS) -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
 	-Iinclude -Iuser -I$(BUILD) $(PATH_MAP)
-LDLIBS ?= -lbpf -lelf -ljansson -lsqlite3 -lprotobuf-c -lmicrohttpd -lncursesw -ltinfo -lz -lm -lpthread
+LDLIBS ?= -lbpf -lelf -ljansson -lsqlite3 -lprotobuf-c -lmicrohttpd -lgnutls -lresolv -lncursesw -ltinfo -lz -lm -lpthread
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
 	-MMD -MP -I. -Iinclude -Ibpf -ffile-prefix-map=$(CURDIR)=.
@@ -30,7 +30,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # What there is follows from the folders: each is a layer (tests/unit/check_layers).
-MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c)) render/pprof.pb-c
+MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c)) render/pprof.pb-c agent/push.pb-c
 OBJS := $(MODULES:%=$(BUILD)/user/%.o)
 include packaging/static.mk
 # All but main(): for the tests, which link what they need of them.
@@ -80,20 +80,24 @@ $(BUILD)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-# The messages of --format pprof, from their description.
+# The messages of --format pprof, and of agent --push, from their descriptions.
 PROTOC_C ?= protoc-c
 PPROF := $(BUILD)/render/pprof.pb-c
+PUSH := $(BUILD)/agent/push.pb-c
+RUN_PROTOC = @mkdir -p $(@D) && $(PROTOC_C) --proto_path=$(<D) --c_out=$(@D) $(<F)
 $(PPROF).c $(PPROF).h &: user/render/pprof.proto | $(BUILD)/able
-	@mkdir -p $(@D)
-	$(PROTOC_C) --proto_path=user/render --c_out=$(BUILD)/render pprof.proto
+	$(RUN_PROTOC)
+$(PUSH).c $(PUSH).h &: user/agent/push.proto | $(BUILD)/able
+	$(RUN_PROTOC)
 
-$(BUILD)/user/render/pprof.pb-c.o $(BUILD)/asan/render/pprof.pb-c.o \
-	$(BUILD)/fuzzed/render/pprof.pb-c.o: $(PPROF).c
+PROTO_OBJS = $(BUILD)/user/$(1).o $(BUILD)/asan/$(1).o $(BUILD)/fuzzed/$(1).o
+$(foreach module,render/pprof.pb-c agent/push.pb-c,$(eval $(call PROTO_OBJS,$(module)): $(BUILD)/$(module).c))
+$(call PROTO_OBJS,render/pprof.pb-c) $(call PROTO_OBJS,agent/push.pb-c):
 	@mkdir -p $(@D)
 	$(if $(findstring fuzzed,$@),$(CLANG) $(FUZZ_CFLAGS),$(CC) $(ALL_CFLAGS) $(if $(findstring asan,$@),-O1 $(SANITIZE))) -c $< -o $@
 
-$(BUILD)/user/render/render_pprof.o $(BUILD)/asan/render/render_pprof.o \
-	$(BUILD)/fuzzed/render/render_pprof.o: $(PPROF).h
+$(call PROTO_OBJS,render/render_pprof): $(PPROF).h
+$(call PROTO_OBJS,agent/push_profiles): $(PUSH).h
 
 # The web pages of --format flamegraph and html, from their sources, by the bundler that the lock file
 # names. ESBUILD=/usr/bin/esbuild: by that one, without npm and a network. NO_HTML=1: without them, and without

@@ -139,7 +139,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	struct agent_options *o = &a->options, asked = {};
 
 	(void)info;
-	if (!a->reload || a->reload(a->reload_arg, &asked)) {
+	if (!a->reload || a->reload(a->reload_arg, &asked) || agent_push_reload(a->push, &asked)) {
 		agent_complain("goes on as it was");
 		return;
 	}
@@ -149,6 +149,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.max_processes != o->max_processes, "--max-processes");
 	keep(asked.ring_bytes != o->ring_bytes, "--ring-size");
 	agent_metrics_compare(a->metrics, &asked, keep);
+	keep(!asked.push != !a->push, "--push");
 	keep(asked.pprof != o->pprof, "--pprof");
 	keep(asked.pprof_kept != o->pprof_kept, "--pprof-kept");
 	o->metrics_lines = asked.metrics_lines;
@@ -329,6 +330,7 @@ static int begin(struct agent *a)
 	}
 	if (a->metrics && agent_metrics_watch(a->metrics))
 		return EXIT_FAILED;
+	agent_push_watch(a->push);
 	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
 	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
 	if (a->notify.watchdog_ns)
@@ -350,6 +352,7 @@ static int finish(struct agent *a)
 	notify_send(&a->notify, "STOPPING=1\nSTATUS=ending the recording");
 	loop_timer_stop(&a->tick);
 	loop_timer_stop(&a->status);
+	agent_push_stop(a->push);
 	agent_metrics_close(a->metrics);
 	a->metrics = NULL;
 	recorder_ends(a->recorder);
@@ -369,7 +372,7 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
+	int status = agent_push_open(a, &a->push) ?: new_profiler(a) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
 			     ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
 			     ?: open_profiler(a);
 	int err;
@@ -378,7 +381,8 @@ static int run(struct agent *a)
 	 * wrote: only root can put recordings into the folder. */
 	status = status
 			 ?: confine_or_say(profiler_needs(a->profiler) | CONFINE_CREATE |
-						   (a->options.textfile ? CONFINE_REPLACE : 0),
+						   (a->options.textfile ? CONFINE_REPLACE : 0) |
+						   (a->push ? CONFINE_CONNECT : 0),
 					   "agent", a->options.verbosity);
 	status = status ?: begin(a);
 	if (status)
@@ -388,6 +392,7 @@ static int run(struct agent *a)
 	if (err)
 		agent_complain("%s", strerror(-err));
 	status = finish(a);
+	agent_push_finish(a->push);
 	return err ? EXIT_FAILED : status;
 }
 
@@ -405,6 +410,7 @@ int agent_run(const struct agent_options *options, agent_reload_fn *reload, void
 	agent_metrics_close(agent.metrics);
 	recorder_free(agent.recorder);
 	source_cache_free(agent.sources);
+	agent_push_free(agent.push);
 	profiler_close(agent.profiler);
 	pprof_source_free(agent.pprof);
 	alarms_free(agent.alarms);

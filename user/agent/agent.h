@@ -28,6 +28,9 @@ struct agent_options {
 	bool metrics_lines_given; /* 0 may be what was asked for */
 	bool pprof, pprof_kept;	  /* profiles, and those of what is resident: agent_pprof.h */
 	const char *textfile;	  /* for node_exporter: agent_textfile.h; NULL: none */
+	/* To where profiles are pushed: agent_push.h. NULL, 0: not given. */
+	const char *push, *push_token_file, *push_password_file, *push_tenant, *push_ca;
+	double push_every; /* seconds */
 	bool quiet;
 	int verbosity;
 };

@@ -114,6 +114,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 	const struct agent *a = m->agent;
 	uint64_t since = a->paused_ns ? clock_ns(CLOCK_MONOTONIC) - a->paused_ns : 0;
 	uint64_t walks_ns, faults_ns;
+	struct push_counts pushed = {};
+	bool pushes = agent_push_counts(a->push, &pushed);
 
 	profiler_cpu_ns(a->profiler, &walks_ns, &faults_ns);
 	profiler_facts(a->profiler, facts);
@@ -136,6 +138,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 			},
 		.untraced = profiler_untraced(a->profiler),
 		.missed = m->missed,
+		.pushes = pushes,
+		.pushed = pushed,
 		.alarms = a->alarms,
 		.lines_age = a->options.metrics_lines
 				     ? metric_lines_age(m->lines, clock_seconds(CLOCK_MONOTONIC))

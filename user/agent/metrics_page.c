@@ -288,6 +288,23 @@ static void put_http(const struct metrics_form *form, const struct metrics_http_
 		  "How long the agent worked for that.", http->profile_seconds);
 }
 
+static void put_push(const struct metrics_form *form, const struct push_counts *pushed)
+{
+	put_value(form, METRICS_COUNTER, "pymem_push_sent", NULL,
+		  "Requests with profiles that the server took.", (double)pushed->sent);
+	put_value(form, METRICS_COUNTER, "pymem_push_bytes", "bytes", "What these had.",
+		  (double)pushed->bytes);
+	put_value(form, METRICS_COUNTER, "pymem_push_failed", NULL,
+		  "Tries to send one that failed and are repeated.", (double)pushed->failed);
+	metrics_family(form, METRICS_COUNTER, "pymem_push_dropped", NULL,
+		       "Requests that were dropped, by why.");
+	for (int i = 0; i < PUSH_DROPS; i++)
+		fprintf(form->out, "pymem_push_dropped_total{why=\"%s\"} %" PRIu64 "\n",
+			push_drop_name((enum push_drop)i), pushed->dropped[i]);
+	put_value(form, METRICS_GAUGE, "pymem_push_waiting", NULL, "Requests that wait to be sent.",
+		  (double)pushed->waiting);
+}
+
 void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent)
 {
 	put_resources(form, agent->memory);
@@ -302,6 +319,8 @@ void metrics_put_agent(const struct metrics_form *form, const struct metrics_age
 			  "How long ago lines were computed; what came since is in (other).",
 			  agent->lines_age);
 	put_http(form, &agent->http);
+	if (agent->pushes)
+		put_push(form, &agent->pushed);
 }
 
 /* --- alarms --- */

@@ -8,6 +8,7 @@
 
 #include "agent/alarms.h"
 #include "agent/metrics_http.h"
+#include "agent/push.h"
 #include "agent/store.h"
 #include "model/counts.h"
 #include "model/shed.h"
@@ -32,6 +33,8 @@ struct metrics_agent {
 	double shed_seconds[METRICS_SHEDS];
 	unsigned untraced; /* processes */
 	uint64_t missed;   /* ended processes that are in no counter, for want of memory */
+	bool pushes;	   /* profiles, to a server */
+	struct push_counts pushed;
 };
 
 /* Version, time, processes that can't be watched, by interpreter, OOM kills of the host. 0 or

@@ -113,6 +113,45 @@
 		 AT(pprof_kept),                                                          \
 		 .help = "the same, and at /debug/pprof/kept what is resident: this\n"    \
 			 "makes page faults dearer"},                                     \
+		{.name = "push",                                                          \
+		 .argument = "URL",                                                       \
+		 .type = OPTION_TEXT,                                                     \
+		 AT(push),                                                                \
+		 .noun = "http://HOST:PORT or https://HOST",                              \
+		 .help = "push what grows, by program, to a Pyroscope:\n"                 \
+			 "https://HOST; with --pprof-kept also what is resident"},        \
+		{.name = "push-every",                                                    \
+		 .argument = "SEC",                                                       \
+		 .type = OPTION_SECONDS,                                                  \
+		 AT(push_every),                                                          \
+		 .least = 1,                                                              \
+		 .most = 3600,                                                            \
+		 .help = "how often (15)"},                                               \
+		{.name = "push-token-file",                                               \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(push_token_file),                                                     \
+		 .noun = "a file name",                                                   \
+		 .help = "with the token in FILE"},                                       \
+		{.name = "push-password-file",                                            \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(push_password_file),                                                  \
+		 .noun = "a file name",                                                   \
+		 .help = "or with NAME:PASSWORD in FILE"},                                \
+		{.name = "push-tenant",                                                   \
+		 .argument = "ID",                                                        \
+		 .type = OPTION_TEXT,                                                     \
+		 AT(push_tenant),                                                         \
+		 .noun = "a tenant",                                                      \
+		 .help = "as this tenant (X-Scope-OrgID)"},                               \
+		{.name = "push-ca",                                                       \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(push_ca),                                                             \
+		 .noun = "a file name",                                                   \
+		 .help = "the server's certificate is of an authority in FILE (PEM;\n"    \
+			 "those of the system)"},                                         \
 		{.name = "metrics-token-file",                                            \
 		 .argument = "FILE",                                                      \
 		 .type = OPTION_FILE,                                                     \
@@ -185,6 +224,12 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->textfile = o->textfile ?: other->textfile;
 	o->pprof |= other->pprof;
 	o->pprof_kept |= other->pprof_kept;
+	o->push = o->push ?: other->push;
+	o->push_every = o->push_every > 0 ? o->push_every : other->push_every;
+	o->push_token_file = o->push_token_file ?: other->push_token_file;
+	o->push_password_file = o->push_password_file ?: other->push_password_file;
+	o->push_tenant = o->push_tenant ?: other->push_tenant;
+	o->push_ca = o->push_ca ?: other->push_ca;
 	o->token_file = o->token_file ?: other->token_file;
 	o->tls_cert = o->tls_cert ?: other->tls_cert;
 	o->tls_key = o->tls_key ?: other->tls_key;

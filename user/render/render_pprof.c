@@ -56,6 +56,8 @@ struct pprof {
 	uint8_t *buffer;			   /* for one piece */
 	size_t room;
 	bool resident;			  /* known of at least one process */
+	bool plain;			  /* samples have no labels */
+	size_t bytes, most;		  /* written, and at most; 0: any number */
 	Pprof__Label labels[MOST_LABELS]; /* of the process and the thread whose rows come now */
 	size_t label_count, process_labels;
 	const struct model_location *thread; /* whose labels are there; NULL: none */
@@ -68,6 +70,9 @@ static int put_piece(struct pprof *p, const Pprof__Profile *piece)
 	size_t size = pprof__profile__get_packed_size(piece);
 	uint8_t *larger;
 
+	p->bytes += size;
+	if (p->most && p->bytes > p->most)
+		return -EFBIG;
 	if (size > p->room) {
 		larger = realloc(p->buffer, size);
 		if (!larger)
@@ -176,6 +181,8 @@ static int64_t location_of(struct pprof *p, const struct model_location *place, 
 
 static bool is_shown(const struct pprof *p, const struct column *column)
 {
+	if (column->metric == RENDER_NET && !column->positive)
+		return !p->plain;
 	if (column->metric == RENDER_STALLED)
 		return p->model->stalls_known;
 	return column->metric != RENDER_RESIDENT || p->resident;
@@ -315,6 +322,8 @@ static int label_process(struct pprof *p, const struct model_process *process)
 	int err;
 
 	p->label_count = 0;
+	if (p->plain)
+		return 0;
 	stack_row_process(name, p->model, process);
 	err = add_label(p, "process", 0, process ? (const void *)process : &p->model->gathered,
 			name);
@@ -343,7 +352,7 @@ static int begin_thread(struct pprof *p, const struct model_location *thread)
 	char name[STACK_ROW_THREAD];
 	int err = 0;
 
-	if (thread == p->thread)
+	if (thread == p->thread || p->plain)
 		return 0;
 	p->thread = thread;
 	p->label_count = p->process_labels;
@@ -479,7 +488,13 @@ int pprof_write(FILE *out, struct model *model, const struct pprof_bounds *bound
 {
 	struct stack_choice choice;
 	struct pprof p = {
-		.model = model, .columns = columns, .column_count = COLUMNS, .choice = &choice};
+		.model = model,
+		.columns = columns,
+		.column_count = COLUMNS,
+		.choice = &choice,
+		.plain = bounds->plain,
+		.most = bounds->bytes,
+	};
 
 	if (bounds->resident) {
 		p.columns = resident_columns;

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* agent/push_exchange, push_try, push: requests arrive whole however they are taken; what a server
+ * does wrong ends the try and nothing else; what waits is bounded; what changes is told once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/push.h"
+#include "base/clock.h"
+#include "push_server.h"
+
+#define OK	     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
+#define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
+#define NS	     1000000000ULL
+#define GUARD	     (20 * NS)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct given {
+	struct loop *loop;
+	struct served server;
+	struct loop_timer guard;
+	struct push_target target;
+	struct push *push;
+	char said[4096]; /* a line each */
+	unsigned bad;
+	/* of one exchange */
+	int result, status;
+	char why[PUSH_WHY];
+	bool done;
+	size_t stop_at; /* requests that were sent, refused or failed */
+	struct loop_timer look;
+};
+
+static int setup(void **state)
+{
+	struct given *g = calloc(1, sizeof(*g));
+
+	*state = g;
+	g->loop = g ? loop_new() : NULL;
+	g->server.fd = g->server.client = -1;
+	return g->loop ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct given *g = *state;
+
+	push_free(g->push);
+	if (g->server.request)
+		served_end(&g->server);
+	loop_free(g->loop);
+	free(g);
+	return 0;
+}
+
+static void on_late(void *arg)
+{
+	(void)arg;
+	fail_msg("nothing happens");
+}
+
+static void run(struct given *g)
+{
+	loop_timer_start(g->loop, &g->guard, GUARD, 0, on_late, g);
+	assert_int_equal(loop_run(g->loop), 0);
+	loop_timer_stop(&g->guard);
+}
+
+/* --- one exchange --- */
+
+static void on_exchanged(void *arg, int err, const struct http_reply *reply, const char *why)
+{
+	struct given *g = arg;
+
+	assert_false(g->done);
+	g->done = true;
+	g->result = err;
+	g->status = (int)reply->status;
+	snprintf(g->why, sizeof(g->why), "%s", why ?: "");
+	loop_stop(g->loop);
+}
+
+/* Sends `size` bytes over a socketpair with buffers that are small. */
+static void exchange(struct given *g, const char *answer, size_t size, size_t piece, bool early,
+		     bool byte_wise)
+{
+	const char *answers[] = {answer};
+	char head[64], *body = malloc(size + 1);
+	struct push_exchange x = {.fd = -1};
+	struct push_request request = {.head = head, .body = body, .body_size = size};
+	int pair[2], small = 4096;
+
+	assert_non_null(body);
+	for (size_t i = 0; i < size; i++)
+		body[i] = (char)('a' + i % 23);
+	body[size] = '\0';
+	snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nContent-Length: %zu\r\n\r\n", size);
+	request.head_size = strlen(head);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+	served_begin(&g->server, g->loop, answers, 1);
+	g->server.piece = piece;
+	g->server.early = early;
+	g->server.byte_wise = byte_wise;
+	served_take(&g->server, pair[1]);
+	g->done = false;
+	assert_int_equal(push_exchange_begin(&x, g->loop, pair[0], &request, on_exchanged, g), 0);
+	assert_false(g->done);
+	run(g);
+	assert_int_equal(x.fd, -1);
+	if (!early && answer) {
+		assert_int_equal(g->server.used, strlen(head) + size);
+		assert_memory_equal(g->server.request, head, strlen(head));
+		assert_string_equal(g->server.request + strlen(head), body);
+	}
+	served_end(&g->server);
+	g->server.request = NULL;
+	g->server.fd = -1;
+	free(body);
+}
+
+static void exchanges(void **state)
+{
+	struct given *g = *state;
+
+	exchange(g, OK, 0, 0, false, false);
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 200);
+	/* It is taken in pieces, and the answer comes byte by byte. */
+	exchange(g, OK, 300000, 1000, false, true);
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 200);
+	/* Interim answers, and an end without a length. */
+	exchange(g, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 x\r\n\r\nwhy", 10, 0, false, true);
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 500);
+	/* An answer before all was taken, of which the rest never will be. */
+	exchange(g, "HTTP/1.1 413 x\r\nContent-Length: 0\r\n\r\n", 1000000, 100, true, false);
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 413);
+}
+
+static void failures(void **state)
+{
+	struct given *g = *state;
+
+	exchange(g, "", 10, 0, false, false);
+	assert_int_equal(g->result, -ECONNRESET);
+	assert_string_equal(g->why, "it closed the connection without an answer");
+	exchange(g, "HTTP/1.1 200 OK\r\nA: b", 10, 0, false, false);
+	assert_int_equal(g->result, -EPROTO);
+	assert_string_equal(g->why, "its answer is not HTTP");
+	exchange(g, "220 mail.example.org ESMTP\r\n", 10, 0, false, false);
+	assert_int_equal(g->result, -EPROTO);
+	/* Half of it is taken, and the connection closed. */
+	exchange(g, "", 1000000, 100, true, false);
+	assert_int_not_equal(g->result, 0);
+}
+
+static void endless_head(void **state)
+{
+	char *head = malloc(HTTP_REPLY_HEAD + 100);
+
+	assert_non_null(head);
+	strcpy(head, "HTTP/1.1 200 OK\r\n");
+	while (strlen(head) <= HTTP_REPLY_HEAD)
+		strcat(head, "X-Header: and so on, and so on, and so on, and so on\r\n");
+	exchange(*state, head, 10, 0, false, false);
+	assert_int_equal(((struct given *)*state)->result, -EMSGSIZE);
+	free(head);
+}
+
+/* --- a server, and what waits --- */
+
+static void say(void *arg, bool bad, const char *words)
+{
+	struct given *g = arg;
+	size_t used = strlen(g->said);
+
+	g->bad += bad;
+	snprintf(g->said + used, sizeof(g->said) - used, "%s\n", words);
+}
+
+static void point_at(struct given *g, const char *host, unsigned port)
+{
+	char url[64], why[256];
+	const struct push_access access = {.url = url};
+
+	snprintf(url, sizeof(url), "http://%s:%u", host, port);
+	assert_int_equal(push_target_open(&g->target, &access, why, sizeof(why)), 0);
+}
+
+static void begin(struct given *g, const char *const *answers, size_t count)
+{
+	const struct resolver none = {-1, -1};
+
+	served_listen(&g->server, g->loop, answers, count);
+	point_at(g, "127.0.0.1", g->server.port);
+	g->push = push_new(&g->target, &none, say, g);
+	assert_non_null(g->push);
+}
+
+static void add(struct given *g, char letter, size_t size)
+{
+	uint8_t *body = malloc(size);
+
+	assert_non_null(body);
+	memset(body, letter, size);
+	push_add(g->push, body, size);
+}
+
+static size_t done_of(const struct given *g)
+{
+	struct push_counts c = push_counts(g->push);
+
+	return c.sent + c.failed + c.dropped[PUSH_DROP_REFUSED];
+}
+
+static void on_look(void *arg)
+{
+	struct given *g = arg;
+
+	if (done_of(g) >= g->stop_at)
+		loop_stop(g->loop);
+}
+
+static void run_until(struct given *g, size_t done)
+{
+	g->stop_at = done;
+	loop_timer_start(g->loop, &g->look, MS, MS, on_look, g);
+	run(g);
+	loop_timer_stop(&g->look);
+}
+
+static void sends(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, 1);
+	for (char letter = 'a'; letter < 'f'; letter++)
+		add(g, letter, 100);
+	push_watch(g->push, g->loop);
+	run_until(g, 5);
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 5);
+	assert_int_equal(c.bytes, 500);
+	assert_int_equal(c.waiting, 0);
+	/* The last one that came is the last one that was added. */
+	assert_non_null(strstr(g->server.request, "\r\n\r\neeeee"));
+	assert_non_null(strstr(g->said, " takes profiles\n"));
+	assert_int_equal(g->bad, 0);
+	assert_null(strchr(strchr(g->said, '\n') + 1, '\n'));
+}
+
+/* It is told once, and again when it changes. */
+static void fails_and_recovers(void **state)
+{
+	static const char *const answers[] = {BUSY, BUSY, OK, WRONG, WRONG, OK};
+	struct given *g = *state;
+	struct push_counts c;
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+
+	begin(g, answers, COUNT(answers));
+	for (int i = 0; i < 4; i++)
+		add(g, 'a', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, 6);
+	/* Two back-offs, of half of what they are at least. */
+	assert_true(clock_ns(CLOCK_MONOTONIC) - began >= 3 * NS / 2);
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 2);
+	assert_int_equal(c.failed, 2);
+	assert_int_equal(c.dropped[PUSH_DROP_REFUSED], 2);
+	assert_int_equal(g->bad, 4);
+	assert_non_null(strstr(g->said, "which is tried again: 503 Service Unavailable: full\n"));
+	assert_non_null(strstr(g->said, " takes profiles again; 0 were dropped meanwhile\n"));
+	assert_non_null(strstr(g->said, " refuses profiles, which are dropped: 400 Bad Request: "
+					"bad\n"));
+	assert_non_null(strstr(g->said, " takes profiles again; 2 were dropped meanwhile\n"));
+}
+
+static void is_gone(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+
+	begin(g, answers, 1);
+	/* Nobody listens there any more. */
+	served_end(&g->server);
+	g->server.request = NULL;
+	add(g, 'a', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, 1);
+	assert_non_null(strstr(g->said, ": Connection refused\n"));
+	assert_int_equal(push_counts(g->push).waiting, 1);
+}
+
+static void needs_names(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+
+	begin(g, answers, 1);
+	point_at(g, "profiles.example.org", 80);
+	push_set_target(g->push, &g->target);
+	add(g, 'a', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, 1);
+	assert_non_null(strstr(g->said, "the process that looks up names has ended"));
+	/* Another target is tried at once. */
+	point_at(g, "localhost", g->server.port);
+	push_set_target(g->push, &g->target);
+	run_until(g, 2);
+	assert_int_equal(push_counts(g->push).sent, 1);
+}
+
+static void is_bounded(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, 1);
+	for (int i = 0; i < PUSH_WAITING + 5; i++)
+		add(g, (char)('A' + i), 10);
+	c = push_counts(g->push);
+	assert_int_equal(c.waiting, PUSH_WAITING);
+	assert_int_equal(c.dropped[PUSH_DROP_FULL], 5);
+	assert_non_null(strstr(g->said, "drops profiles for http://127.0.0.1:"));
+	assert_int_equal(g->bad, 1);
+	/* By size. */
+	add(g, 'x', PUSH_BYTES - 20);
+	c = push_counts(g->push);
+	assert_int_equal(c.waiting, 3);
+	assert_int_equal(c.dropped[PUSH_DROP_FULL], 5 + PUSH_WAITING - 2);
+	add(g, 'y', PUSH_BYTES);
+	assert_int_equal(push_counts(g->push).waiting, 1);
+	assert_int_equal(g->bad, 1);
+}
+
+/* The one that is sent stays. */
+static void keeps_what_is_sent(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, 1);
+	add(g, 'a', 10);
+	push_watch(g->push, g->loop);
+	for (int i = 0; i < PUSH_WAITING + 5; i++)
+		add(g, 'b', 10);
+	add(g, 'c', PUSH_BYTES);
+	c = push_counts(g->push);
+	assert_int_equal(c.waiting, 1);
+	assert_int_equal(c.dropped[PUSH_DROP_FULL], PUSH_WAITING + 5 + 1);
+	run_until(g, 1);
+	assert_non_null(strstr(g->server.request, "\r\n\r\naaa"));
+}
+
+/* The latest is sent first, and nothing for longer than it may take. */
+static void finishes(void **state)
+{
+	static const char *const silent[] = {NULL};
+	struct given *g = *state;
+	struct push_counts c;
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+
+	/* The server is in a loop that does not run any more: it takes nothing. */
+	begin(g, silent, 1);
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	push_watch(g->push, g->loop);
+	push_finish(g->push, NS / 5);
+	assert_in_range(clock_ns(CLOCK_MONOTONIC) - began, NS / 5, 10 * NS);
+	c = push_counts(g->push);
+	assert_int_equal(c.dropped[PUSH_DROP_ENDED], 2);
+	assert_int_equal(c.waiting, 0);
+	assert_non_null(strstr(g->said, "ends with 2 profiles that were not pushed to "));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(exchanges, setup, teardown),
+		cmocka_unit_test_setup_teardown(failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),
+		cmocka_unit_test_setup_teardown(sends, setup, teardown),
+		cmocka_unit_test_setup_teardown(fails_and_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(needs_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(keeps_what_is_sent, setup, teardown),
+		cmocka_unit_test_setup_teardown(finishes, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

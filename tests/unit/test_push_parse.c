@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* agent/push_url, push_target, http_reply, what push.c decides, os/resolver: what users and servers
+ * write is understood or refused; a secret goes to nobody who could not keep it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/http_reply.h"
+#include "agent/push.h"
+#include "agent/push_target.h"
+#include "os/resolver.h"
+
+#define NS 1000000000ULL
+
+/* --- URLs --- */
+
+static void urls(void **state)
+{
+	static const struct {
+		const char *text, *host, *authority, *path;
+		unsigned port;
+		bool tls, loopback;
+		int family;
+	} right[] = {
+		{"http://127.0.0.1:4040", "127.0.0.1", "127.0.0.1:4040", "", 4040, false, true,
+		 AF_INET},
+		{"http://[::1]:4040/", "::1", "[::1]:4040", "", 4040, false, true, AF_INET6},
+		{"https://profiles.example.org", "profiles.example.org", "profiles.example.org", "",
+		 443, true, false, 0},
+		{"HTTP://LocalHost/a/b//", "LocalHost", "LocalHost", "/a/b", 80, false, true, 0},
+		{"https://10.1.2.3:65535/x", "10.1.2.3", "10.1.2.3:65535", "/x", 65535, true, false,
+		 AF_INET},
+		{"http://[2001:db8::7]", "2001:db8::7", "[2001:db8::7]", "", 80, false, false,
+		 AF_INET6},
+		{"http://pyroscope.monitoring.svc.:80", "pyroscope.monitoring.svc.",
+		 "pyroscope.monitoring.svc.", "", 80, false, false, 0},
+	};
+	struct push_url url;
+	char why[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		assert_int_equal(push_url_parse(right[i].text, &url, why, sizeof(why)), 0);
+		assert_string_equal(url.host, right[i].host);
+		assert_string_equal(url.authority, right[i].authority);
+		assert_string_equal(url.path, right[i].path);
+		assert_int_equal(url.port, right[i].port);
+		assert_int_equal(url.tls, right[i].tls);
+		assert_int_equal(url.loopback, right[i].loopback);
+		assert_int_equal(url.family, right[i].family);
+	}
+}
+
+static void wrong_urls(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"127.0.0.1:4040",
+		"ftp://x",
+		"http://",
+		"http:///path",
+		"http://:80",
+		"http://x:",
+		"http://x:0",
+		"http://x:65536",
+		"http://x:8o",
+		"http://x:123456789",
+		"http://[::1",
+		"http://[::1]x",
+		"http://[1.2.3.4]",
+		"http://[fe80::1%25eth0]",
+		"http://user:secret@x",
+		"http://a b",
+		"http://a\r\nX: y",
+		"http://-x",
+		"http://a..b",
+		"http://.a",
+		"http://127.1",
+		"http://1.2.3.4.5",
+		"http://0x7f000001",
+		"http://x/a b",
+		"http://x/a\r\nX: y",
+		"http://x/?q",
+		"http://x#f",
+		"http://x?q",
+		"http://\xc3\xa4.org",
+	};
+	char name[400] = "http://", why[128];
+	struct push_url url;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		*why = '\0';
+		if (push_url_parse(wrong[i], &url, why, sizeof(why)) != -EINVAL)
+			fail_msg("%s is taken", wrong[i]);
+		assert_true(*why);
+	}
+	/* A label of 63 characters, and of 64. */
+	memset(name + 7, 'a', 63);
+	assert_int_equal(push_url_parse(name, &url, why, sizeof(why)), 0);
+	name[7 + 63] = 'a';
+	assert_int_equal(push_url_parse(name, &url, why, sizeof(why)), -EINVAL);
+	for (size_t i = 0; i < 254; i++)
+		name[7 + i] = i % 2 ? '.' : 'a';
+	assert_int_equal(push_url_parse(name, &url, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "253"));
+}
+
+/* --- targets --- */
+
+static char folder[] = "/tmp/pymem-push-XXXXXX", secret_path[64];
+
+static int make_folder(void **state)
+{
+	(void)state;
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(secret_path, sizeof(secret_path), "%s/secret", folder);
+	return 0;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	unlink(secret_path);
+	return rmdir(folder);
+}
+
+static void write_secret(const char *text, mode_t mode)
+{
+	int fd = open(secret_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+/* The head, which the caller frees; NULL: it is refused, and `why` has those words. */
+static char *head_of(const struct push_access *access, const char *words)
+{
+	struct push_target target;
+	char why[512] = "", *head;
+	int err = push_target_open(&target, access, why, sizeof(why));
+
+	if (words) {
+		assert_int_equal(err, -EINVAL);
+		if (!strstr(why, words))
+			fail_msg("%s: %s", words, why);
+		assert_null(target.authorization);
+		assert_null(target.trust);
+		return NULL;
+	}
+	assert_string_equal(why, "");
+	assert_int_equal(err, 0);
+	head = push_target_head(&target, 17);
+	assert_non_null(head);
+	push_target_close(&target);
+	return head;
+}
+
+static void heads(void **state)
+{
+	struct push_access access = {.url = "http://127.0.0.1:4040/x"};
+	char *head = head_of(&access, NULL);
+
+	(void)state;
+	assert_string_equal(head, "POST /x/push.v1.PusherService/Push HTTP/1.1\r\n"
+				  "Host: 127.0.0.1:4040\r\n"
+				  "User-Agent: pymem-bpf/" PYMEM_VERSION "\r\n"
+				  "Content-Type: application/proto\r\n"
+				  "Connect-Protocol-Version: 1\r\n"
+				  "Content-Length: 17\r\n"
+				  "Connection: close\r\n"
+				  "\r\n");
+	free(head);
+	write_secret("glc_123\n", 0600);
+	access.token_file = secret_path;
+	access.tenant = "team-a";
+	head = head_of(&access, NULL);
+	assert_non_null(strstr(head, "\r\nAuthorization: Bearer glc_123\r\n"
+				     "X-Scope-OrgID: team-a\r\n\r\n"));
+	free(head);
+	write_secret("Aladdin:open_sesame\r\n", 0400);
+	access.token_file = NULL;
+	access.password_file = secret_path;
+	head = head_of(&access, NULL);
+	assert_non_null(strstr(head, "\r\nAuthorization: Basic QWxhZGRpbjpvcGVuX3Nlc2FtZQ==\r\n"));
+	free(head);
+}
+
+static void secrets_that_are_refused(void **state)
+{
+	struct push_access access = {.url = "http://127.0.0.1", .token_file = secret_path};
+
+	(void)state;
+	write_secret("glc_123\n", 0640);
+	head_of(&access, "others may read it: chmod 600");
+	write_secret("two words\n", 0600);
+	head_of(&access, "no blanks");
+	write_secret("", 0600);
+	head_of(&access, "a token has 1 to 1024 characters");
+	write_secret("glc\r\nX: y\n", 0600);
+	free(head_of(&access, NULL)); /* its first line */
+	access.url = "http://192.0.2.1";
+	head_of(&access, "others on the network could read the token or the password");
+	access.url = "http://pyroscope";
+	head_of(&access, "use https://");
+	access.url = "http://localhost";
+	free(head_of(&access, NULL));
+	access.password_file = secret_path;
+	head_of(&access, "give one of them");
+	access.token_file = NULL;
+	head_of(&access, "NAME:PASSWORD in one line");
+	access.password_file = NULL;
+	access.tenant = "a\r\nX: y";
+	head_of(&access, "--push-tenant");
+	access.tenant = "";
+	head_of(&access, "--push-tenant");
+	access.tenant = NULL;
+	access.ca_file = secret_path;
+	head_of(&access, "an http:// URL has no certificate");
+	access.url = "https://localhost";
+	head_of(&access, "it has no certificates in PEM");
+}
+
+/* --- answers --- */
+
+static int take(struct http_reply *r, const char *text, size_t piece)
+{
+	size_t size = strlen(text);
+	int result = 0;
+
+	*r = (struct http_reply){};
+	for (size_t at = 0; at < size && !result; at += piece)
+		result = http_reply_take(r, text + at, piece < size - at ? piece : size - at, 1000);
+	return result;
+}
+
+static void check_answer(const char *text, unsigned status, int64_t retry_after, const char *words)
+{
+	static const size_t pieces[] = {1, 2, 7, 4096};
+	char said[600];
+
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		struct http_reply r;
+		int result = take(&r, text, pieces[i]);
+
+		assert_in_range(result, 0, 1);
+		if (!result)
+			assert_int_equal(http_reply_end(&r), 0);
+		assert_int_equal(r.status, status);
+		assert_int_equal(r.retry_after, retry_after);
+		http_reply_words(&r, said, sizeof(said));
+		assert_string_equal(said, words);
+	}
+}
+
+static void answers(void **state)
+{
+	(void)state;
+	check_answer("HTTP/1.1 200 OK\r\n\r\n", 200, -1, "200");
+	check_answer("HTTP/1.0 204 \n\n", 204, -1, "204");
+	check_answer("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\nRetry-After: 5\r\n\r\n", 200, 5,
+		     "200");
+	check_answer("HTTP/1.1 503 x\r\nretry-after:  120 \r\nContent-Length: 9\r\n\r\nno memory",
+		     503, 120, "503 Service Unavailable: no memory");
+	check_answer("HTTP/1.1 400 Bad Request\r\nContent-Length: 60\r\n\r\n"
+		     "{\"code\":\"invalid_argument\",\"message\":\"service \\\"x\\\" is not\"}",
+		     400, -1, "400 Bad Request: service \"x\" is not");
+	check_answer("HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n"
+		     "5\r\nhello\r\n0\r\n\r\n",
+		     500, -1, "500 Internal Server Error: hello");
+	check_answer("HTTP/1.1 302 Found\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n", 302,
+		     -1, "302 a redirect, which is not followed");
+	check_answer("HTTP/1.1 401 x\r\n\r\n\x1b[2Jevil\nmore", 401, -1,
+		     "401 Unauthorized: \\x1b[2Jevil");
+	check_answer("HTTP/1.1 599 x\r\n\r\n", 599, -1, "599");
+}
+
+static void no_answers(void **state)
+{
+	static const char *const wrong[] = {
+		"SSH-2.0-OpenSSH_9.2\r\n",
+		"HTTP/2 200\r\n",
+		"HTTP/1.1 99 x\r\n",
+		"HTTP/1.1 600 x\r\n",
+		"HTTP/1.1 2000 x\r\n",
+		"HTTP/1.1  200 x\r\n",
+		"HTTP/1.1\r\n",
+		"\r\n",
+		"HTTP/1.1 20x x\r\n",
+		"HTTP/1.1 101 x\r\n\r\n",
+	};
+	struct http_reply r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (take(&r, wrong[i], 3) != -EPROTO)
+			fail_msg("%s", wrong[i]);
+	r = (struct http_reply){};
+	assert_int_equal(http_reply_end(&r), -ECONNRESET);
+	assert_int_equal(take(&r, "HTTP/1.1 200 OK\r\nA: b\r\n", 100), 0);
+	assert_int_equal(http_reply_end(&r), -EPROTO);
+	assert_int_equal(take(&r, "HTTP/1.1 100 x\r\n\r\n", 100), 0);
+	assert_int_equal(http_reply_end(&r), -EPROTO);
+}
+
+/* A head without an end, in long lines and in short ones; interim answers without an end; a body
+ * without one. */
+static void endless(void **state)
+{
+	static const char *const begins[] = {"HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nX: ", ""};
+	static const char *const more[] = {"A: b\r\n", "xxxxxxx", "HTTP/1.1 100 x\r\n\r\n"};
+	struct http_reply r;
+	size_t given = 0;
+	int result;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		result = take(&r, begins[i], 100);
+		for (given = 0; !result && given < 2 * HTTP_REPLY_HEAD; given += strlen(more[i]))
+			result = http_reply_take(&r, more[i], strlen(more[i]), 0);
+		assert_int_equal(result, -EMSGSIZE);
+		assert_int_equal(http_reply_take(&r, "x", 1, 0), 1);
+	}
+	result = take(&r, "HTTP/1.1 500 x\r\n\r\n", 100);
+	for (given = 0; !result && given < 2 * HTTP_REPLY_BODY; given++)
+		result = http_reply_take(&r, "y", 1, 0);
+	assert_int_equal(result, 1);
+	assert_int_equal(given, HTTP_REPLY_TEXT);
+}
+
+static void times_to_come_again(void **state)
+{
+	(void)state;
+	assert_int_equal(http_reply_retry_after("0", 0), 0);
+	assert_int_equal(http_reply_retry_after("120", 0), 120);
+	assert_int_equal(http_reply_retry_after("99999999999999999999999", 0), 1000000000);
+	assert_int_equal(http_reply_retry_after("-1", 0), -1);
+	assert_int_equal(http_reply_retry_after("1.5", 0), -1);
+	assert_int_equal(http_reply_retry_after("", 0), -1);
+	assert_int_equal(http_reply_retry_after("soon", 0), -1);
+	assert_int_equal(http_reply_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", 784111777 - 30),
+			 30);
+	assert_int_equal(http_reply_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", 784111777 + 30),
+			 0);
+	assert_int_equal(http_reply_retry_after("Sun, 06 Nov 1994 08:49:37 CET", 0), -1);
+	assert_int_equal(http_reply_retry_after("Sun, 06 Nix 1994 08:49:37 GMT", 0), -1);
+	assert_int_equal(http_reply_retry_after("Sun, 41 Nov 1994 08:49:37 GMT", 0), -1);
+	assert_int_equal(http_reply_retry_after("Sun, 06 Nov 9994 08:49:37 GMT", 0), 1000000000);
+}
+
+/* --- decisions --- */
+
+static void back_off(void **state)
+{
+	static const unsigned seconds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		assert_int_equal(push_back_off(i + 1, 0, -1), seconds[i] * NS);
+		assert_in_range(push_back_off(i + 1, UINT32_MAX, -1), seconds[i] * NS / 2,
+				seconds[i] * NS / 2 + 1);
+	}
+	assert_int_equal(push_back_off(UINT32_MAX, 0, -1), 300 * NS);
+	/* What the server asks for, up to an hour, and not less than would be anyway. */
+	assert_int_equal(push_back_off(1, 0, 77), 77 * NS);
+	assert_in_range(push_back_off(1, 4000000000u, 77), 77 * NS, 78 * NS);
+	assert_int_equal(push_back_off(1, 0, 1000000), 3600 * NS);
+	assert_int_equal(push_back_off(10, 0, 1), 300 * NS);
+	assert_int_equal(push_back_off(1, 0, 0), NS);
+}
+
+static void verdicts(void **state)
+{
+	static const unsigned later[] = {408, 425, 429, 500, 502, 503, 504, 599};
+	static const unsigned refused[] = {300, 301, 302, 307, 400, 401, 403,
+					   404, 405, 413, 415, 422, 501, 505};
+
+	(void)state;
+	assert_int_equal(push_verdict(200), PUSH_TAKEN);
+	assert_int_equal(push_verdict(204), PUSH_TAKEN);
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		assert_int_equal(push_verdict(later[i]), PUSH_LATER);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_int_equal(push_verdict(refused[i]), PUSH_REFUSED);
+}
+
+/* --- names --- */
+
+static void hosts(void **state)
+{
+	static const char text[] = "# a comment\n"
+				   "127.0.0.1\tlocalhost\n"
+				   "192.0.2.7  Profiles.example.org profiles # 192.0.2.8 profiles\n"
+				   "2001:db8::7 profiles\n"
+				   "192.0.2.7 profiles\n"
+				   "nonsense profiles\n"
+				   "192.0.2.9";
+	struct resolver_answer answer = {};
+	struct in6_addr v6;
+	struct in_addr v4;
+	FILE *file = fmemopen((void *)text, strlen(text), "r");
+
+	(void)state;
+	assert_non_null(file);
+	resolver_read_hosts(file, "PROFILES", &answer);
+	fclose(file);
+	assert_int_equal(answer.count, 2);
+	assert_int_equal(answer.list[0].family, AF_INET);
+	assert_int_equal(inet_pton(AF_INET, "192.0.2.7", &v4), 1);
+	assert_memory_equal(answer.list[0].number, &v4, sizeof(v4));
+	assert_int_equal(answer.list[1].family, AF_INET6);
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8::7", &v6), 1);
+	assert_memory_equal(answer.list[1].number, &v6, sizeof(v6));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(urls),	    cmocka_unit_test(wrong_urls),
+		cmocka_unit_test(heads),    cmocka_unit_test(secrets_that_are_refused),
+		cmocka_unit_test(answers),  cmocka_unit_test(no_answers),
+		cmocka_unit_test(endless),  cmocka_unit_test(times_to_come_again),
+		cmocka_unit_test(back_off), cmocka_unit_test(verdicts),
+		cmocka_unit_test(hosts),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
