@@ -465,6 +465,7 @@ uninstall:
 	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
 
 include packaging/dist.mk
+include packaging/release.mk
 
 EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' WERROR='$(WERROR)' \
 	$(PYTHON) tools/build-extension
@@ -479,8 +480,9 @@ WHEEL_LICENSES ?= $(WHEEL_DIST)/share/doc/pymem-bpf/libraries
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)
 WHEEL_HOMEPAGE ?=
 WHEEL_OPTIONS ?=
+WHEEL_OUT := $(BUILD)/wheel
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PYMEM_BPF_HOMEPAGE="$(WHEEL_HOMEPAGE)" \
-	$(PYTHON) -B tools/build-wheel --out $(BUILD)/wheel
+	$(PYTHON) -B tools/build-wheel --out $(WHEEL_OUT)
 wheel:
 	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" --licenses "$(WHEEL_LICENSES)" $(WHEEL_OPTIONS)
 
@@ -542,6 +544,8 @@ help:
 	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
+	@echo 'make image      the static program as an image (an OCI archive), in build/image'
+	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheel, packages'
 	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'
 	@echo 'make deps, install, install-strip, uninstall, arm64, format, clean (WERROR=1: warnings are errors)'
 
