@@ -546,6 +546,7 @@ help:
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
 	@echo 'make image      the static program as an image (an OCI archive), in build/image'
 	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheel, packages'
+	@echo 'make check-install   each of them installed and used, and the table of that (ONLY="image archive-*": some)'
 	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'
 	@echo 'make deps, install, install-strip, uninstall, arm64, format, clean (WERROR=1: warnings are errors)'
 

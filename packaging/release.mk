@@ -16,4 +16,10 @@ image:
 release:
 	BUILD="$(BUILD)" DIST_OUT="$(DIST_OUT)" tools/release
 
-.PHONY: image release
+# Each of these files is installed where users install it, and used: the table of docs/INSTALL.md. ONLY: some of its rows
+# (tests/install/check_install.py --list), such as ONLY="image archive-*".
+check-install:
+	tools/install-deps test packages wheel image
+	$(PYTHON) -B tests/install/check_install.py $(ONLY)
+
+.PHONY: image release check-install

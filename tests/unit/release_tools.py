@@ -259,7 +259,7 @@ class PackImage(unittest.TestCase):
                 self.assertEqual(hashlib.sha256(data).hexdigest(), descriptor["digest"].split(":")[1])
                 return data
             one, = json.load(tar.extractfile("index.json"))["manifests"]
-            self.assertEqual(one["annotations"], {"org.opencontainers.image.ref.name": VERSION})
+            self.assertEqual(one["annotations"], {"org.opencontainers.image.ref.name": "pymem-bpf:" + VERSION})
             images = json.loads(blob(one))["manifests"]
             self.assertEqual([image["platform"] for image in images],
                              [{"architecture": arch, "os": "linux"} for arch in ("amd64", "arm64")])
