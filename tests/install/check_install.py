@@ -159,11 +159,11 @@ def rows():
     """All, those that take longest last."""
     tar, wheel = ["pymem-bpf-{version}-linux-x86_64.tar.xz"], ["pymem_bpf-{version}-*.whl"]
     debs = ["pymem-bpf_{version}-*.deb", "python3-pymem-bpf_{version}-*.deb"]
-    found = [Row("image", "image", "crun", "`--version`, " + USED + ", with the capabilities of the DaemonSet",
+    found = [Row("image", "image, x86-64", "crun", "`--version`, " + USED + ", with the capabilities of the DaemonSet",
                  ["pymem-bpf-{version}-oci.tar"], pytest("tests/dist/test_image.py", PYMEM_IMAGE=0)),
-             Row("archive-empty", "archive", "a root with no other file", USED + ", HTTPS", tar,
+             Row("archive-empty", "archive, x86-64", "a root with no other file", USED + ", HTTPS", tar,
                  pytest("tests/dist/test_empty_root.py"))]
-    found += [Row("archive-" + suite, "archive", "Debian %s (%s)" % (number, suite), USED + "; removed", tar, archive(suite))
+    found += [Row("archive-" + suite, "archive, x86-64", "Debian %s (%s)" % (number, suite), USED + "; removed", tar, archive(suite))
               for suite, number, _ in RELEASES]
     found += [Row("rpm", "RPM packages", "libraries of Debian 12, by `rpm --nodeps`", USED, ["*.x86_64.rpm"], rpm),
               Row("wheel", "wheel", "each Python that is here, by pip", "`make check-wheel`", wheel,
@@ -171,7 +171,7 @@ def rows():
               Row("deb-bookworm", "Debian packages", "Debian 12 (bookworm)", "`make check-deb`", debs, deb("bookworm", True)),
               Row("deb-trixie", "Debian packages, built there", "Debian 13 (trixie)", "`make check-deb SUITES=trixie`",
                   ["pymem-bpf_{version}.orig.tar.gz"], deb("trixie", False))]
-    found += [Row("archive-%s-%s" % (suite, kernel), "archive", "Debian %s (%s) with its kernel, emulated" % (number, suite),
+    found += [Row("archive-%s-%s" % (suite, kernel), "archive, x86-64", "Debian %s (%s) with its kernel, emulated" % (number, suite),
                   USED + "; removed", tar, archive(suite, kernel)) for suite, number, kernel in RELEASES]
     return found
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Tests of releases: there is one version, which all texts have; tools/release makes a release of a commit, whole or
 not at all; tools/pack-image packs what a small archive has."""
+import contextlib
+import fnmatch
 import glob
 import gzip
 import hashlib
@@ -11,12 +13,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(PROJECT, "tests", "install"))
+
+import check_install  # noqa: E402
 
 
 def read(*names):
@@ -301,6 +308,103 @@ class PackImage(unittest.TestCase):
             self.assertEqual(status, 1)
             self.assertIn(why, said)
             self.assertEqual(glob.glob(path + "*"), [])
+
+
+class InstallTable(unittest.TestCase):
+    """The table of docs/INSTALL.md: from a whole run with the files that are there, and otherwise left alone."""
+    TEXT = "before\n%s\nold\n%s\nafter\n" % (check_install.BEGIN, check_install.END)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.docs = os.path.join(self.folder, "INSTALL.md")
+        os.makedirs(os.path.join(self.folder, "outcomes"))
+        for place in "WORK", "DIST":
+            patch = unittest.mock.patch.object(check_install, place, self.folder)
+            patch.start()
+            self.addCleanup(patch.stop)
+        for name in "a.tar", "b.tar":
+            self.write(name, name)
+        self.write("INSTALL.md", self.TEXT)
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def rows(self, **ways):
+        def fails(_):
+            raise check_install.Failed("a fault")
+        return [check_install.Row(name, "file " + name, "system", "what", [name + ".tar"], ways.get(name, lambda files: "6.1"))
+                if ways.get(name) != "fails" else check_install.Row(name, "file " + name, "system", "what", [name + ".tar"], fails)
+                for name in ("a", "b")]
+
+    def finished(self, rows):
+        """What is said, and the document."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            check_install.finish(self.docs, rows)
+        with open(self.docs, encoding="utf-8") as f:
+            return said.getvalue(), f.read()
+
+    def run_rows(self, rows):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return [check_install.run_row(row) for row in rows]
+
+    def test_whole(self):
+        rows = self.rows()
+        self.assertEqual(self.run_rows(rows), [True, True])
+        said, text = self.finished(rows)
+        self.assertIn("written", said)
+        self.assertEqual(text, self.TEXT.replace("old", "| file | system | kernel | what was run | outcome |\n|---|---|---|---|---|\n"
+                                                 "| file a | system | 6.1 | what | passed |\n| file b | system | 6.1 | what | passed |"))
+
+    def test_in_parts(self):
+        rows = self.rows()
+        self.run_rows(rows[:1])
+        said, text = self.finished(rows)
+        self.assertIn("b: was not run", said)
+        self.assertEqual(text, self.TEXT)
+        self.run_rows(rows[1:])
+        self.assertNotEqual(self.finished(rows)[1], self.TEXT)
+
+    def test_not_after_a_failure(self):
+        rows = self.rows(b="fails")
+        self.assertEqual(self.run_rows(rows), [True, False])
+        said, text = self.finished(rows)
+        self.assertIn("b: failed: a fault", said)
+        self.assertEqual(text, self.TEXT)
+
+    def test_not_of_other_files(self):
+        rows = self.rows()
+        self.run_rows(rows)
+        self.write("b.tar", "of another commit")
+        said, text = self.finished(rows)
+        self.assertIn("b: was run with other files than those of dist", said)
+        os.unlink(os.path.join(self.folder, "a.tar"))
+        said, text = self.finished(rows)
+        self.assertIn("a: there is no a.tar in dist: make release", said)
+        self.assertEqual(text, self.TEXT)
+
+    def test_rows(self):
+        """Each has a name, and is of files that a release has; all of the files that are installed are in a row."""
+        rows = check_install.rows()
+        self.assertEqual(len({row.name for row in rows}), len(rows))
+        patterns = {pattern.format(version="1.2.3") for row in rows for pattern in row.files}
+        for pattern in patterns:
+            self.assertTrue(fnmatch.filter(RELEASED, pattern), pattern)
+        missing = [name for name in RELEASED if not any(fnmatch.fnmatch(name, one) for one in patterns)]
+        self.assertEqual(missing, ["pymem-bpf-1.2.3-1.src.rpm", "pymem-bpf-1.2.3-linux-arm64.tar.xz",
+                                   "pymem-bpf_1.2.3-1.debian.tar.xz", "pymem-bpf_1.2.3-1.dsc", "pymem_bpf-1.2.3.tar.gz"])
+
+    def test_the_document(self):
+        """It has a row for each row, or no table."""
+        text = read("docs", "INSTALL.md")
+        table = text.partition(check_install.BEGIN)[2].partition(check_install.END)[0].strip()
+        self.assertEqual((text.count(check_install.BEGIN), text.count(check_install.END)), (1, 1))
+        if table:
+            said = [tuple(line.strip("| ").split(" | "))[:2] for line in table.splitlines()[2:]]
+            self.assertEqual(said, [(row.artifact, row.system) for row in check_install.rows()])
 
 
 if __name__ == "__main__":
