@@ -159,19 +159,21 @@ def rows():
     """All, those that take longest last."""
     tar, wheel = ["pymem-bpf-{version}-linux-x86_64.tar.xz"], ["pymem_bpf-{version}-*.whl"]
     debs = ["pymem-bpf_{version}-*.deb", "python3-pymem-bpf_{version}-*.deb"]
+    rpms = [name + "-{version}-*." + os.uname().machine + ".rpm" for name in ("pymem-bpf", "python3-pymem-bpf")]
+    intel = "archive, x86-64"
     found = [Row("image", "image, x86-64", "crun", "`--version`, " + USED + ", with the capabilities of the DaemonSet",
                  ["pymem-bpf-{version}-oci.tar"], pytest("tests/dist/test_image.py", PYMEM_IMAGE=0)),
-             Row("archive-empty", "archive, x86-64", "a root with no other file", USED + ", HTTPS", tar,
+             Row("archive-empty", intel, "a root with no other file", USED + ", HTTPS", tar,
                  pytest("tests/dist/test_empty_root.py"))]
-    found += [Row("archive-" + suite, "archive, x86-64", "Debian %s (%s)" % (number, suite), USED + "; removed", tar, archive(suite))
+    found += [Row("archive-" + suite, intel, "Debian %s (%s)" % (number, suite), USED + "; removed", tar, archive(suite))
               for suite, number, _ in RELEASES]
-    found += [Row("rpm", "RPM packages", "libraries of Debian 12, by `rpm --nodeps`", USED, ["*.x86_64.rpm"], rpm),
+    found += [Row("rpm", "RPM packages", "libraries of Debian 12, by `rpm --nodeps`", USED, rpms, rpm),
               Row("wheel", "wheel", "each Python that is here, by pip", "`make check-wheel`", wheel,
                   pytest("tests/install/test_archives.py", "tests/install/test_installed.py", PYMEM_WHEEL=0)),
               Row("deb-bookworm", "Debian packages", "Debian 12 (bookworm)", "`make check-deb`", debs, deb("bookworm", True)),
               Row("deb-trixie", "Debian packages, built there", "Debian 13 (trixie)", "`make check-deb SUITES=trixie`",
                   ["pymem-bpf_{version}.orig.tar.gz"], deb("trixie", False))]
-    found += [Row("archive-%s-%s" % (suite, kernel), "archive, x86-64", "Debian %s (%s) with its kernel, emulated" % (number, suite),
+    found += [Row("archive-%s-%s" % (suite, kernel), intel, "Debian %s (%s) with its kernel, emulated" % (number, suite),
                   USED + "; removed", tar, archive(suite, kernel)) for suite, number, kernel in RELEASES]
     return found
 
@@ -275,6 +277,8 @@ def main():
     if options.list:
         print("\n".join(row.name for row in known))
         return 0
+    if os.uname().machine != "x86_64":
+        sys.exit("the rows are those of x86-64; make check-arm64 tests the other one")
     if os.geteuid() != 0:
         sys.exit("systems are made, and BPF is used, by root: sudo make check-install")
     os.makedirs(os.path.join(WORK, "outcomes"), exist_ok=True)

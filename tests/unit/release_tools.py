@@ -91,14 +91,16 @@ dist) made "$2" pymem-bpf-1.2.3-linux-x86_64.tar.xz pymem-bpf-1.2.3-linux-arm64.
 image) made "$3" pymem-bpf-1.2.3-oci.tar ;;
 wheel) made "$4" pymem_bpf-1.2.3-py3-none-any.whl pymem_bpf-1.2.3.tar.gz ;;
 deb) made build/packages/deb pymem-bpf_1.2.3-1_amd64.deb pymem-bpf_1.2.3-1_amd64.changes python3-pymem-bpf_1.2.3-1_amd64.deb \\
-	pymem-bpf_1.2.3-1.dsc pymem-bpf_1.2.3-1.debian.tar.xz pymem-bpf_1.2.3.orig.tar.gz ;;
-rpm) made build/packages/rpm pymem-bpf-1.2.3-1.x86_64.rpm pymem-bpf-1.2.3-1.src.rpm pymem-bpf.spec ;;
+	pymem-bpf-dbgsym_1.2.3-1_amd64.deb pymem-bpf_1.2.3-1.dsc pymem-bpf_1.2.3-1.debian.tar.xz pymem-bpf_1.2.3.orig.tar.gz ;;
+rpm) made build/packages/rpm pymem-bpf-1.2.3-1.$(uname -m).rpm pymem-bpf-1.2.3-1.src.rpm \\
+	python3-pymem-bpf-1.2.3-1.$(uname -m).rpm pymem-bpf.spec ;;
 esac
 """
-RELEASED = """pymem-bpf-1.2.3-1.src.rpm pymem-bpf-1.2.3-1.x86_64.rpm pymem-bpf-1.2.3-linux-arm64.tar.xz
+RELEASED = ("""pymem-bpf-1.2.3-1.src.rpm pymem-bpf-1.2.3-1.MACHINE.rpm python3-pymem-bpf-1.2.3-1.MACHINE.rpm
+pymem-bpf-dbgsym_1.2.3-1_amd64.deb pymem-bpf-1.2.3-linux-arm64.tar.xz
 pymem-bpf-1.2.3-linux-x86_64.tar.xz pymem-bpf-1.2.3-oci.tar pymem-bpf_1.2.3-1.debian.tar.xz pymem-bpf_1.2.3-1.dsc
 pymem-bpf_1.2.3-1_amd64.deb pymem-bpf_1.2.3.orig.tar.gz pymem_bpf-1.2.3-py3-none-any.whl pymem_bpf-1.2.3.tar.gz
-python3-pymem-bpf_1.2.3-1_amd64.deb""".split()
+python3-pymem-bpf_1.2.3-1_amd64.deb""").replace("MACHINE", os.uname().machine).split()
 
 
 class Release(unittest.TestCase):
@@ -335,9 +337,8 @@ class InstallTable(unittest.TestCase):
     def rows(self, **ways):
         def fails(_):
             raise check_install.Failed("a fault")
-        return [check_install.Row(name, "file " + name, "system", "what", [name + ".tar"], ways.get(name, lambda files: "6.1"))
-                if ways.get(name) != "fails" else check_install.Row(name, "file " + name, "system", "what", [name + ".tar"], fails)
-                for name in ("a", "b")]
+        return [check_install.Row(name, "file " + name, "system", "what", [name + ".tar"],
+                                  fails if ways.get(name) == "fails" else lambda files: "6.1") for name in ("a", "b")]
 
     def finished(self, rows):
         """What is said, and the document."""
@@ -356,8 +357,8 @@ class InstallTable(unittest.TestCase):
         self.assertEqual(self.run_rows(rows), [True, True])
         said, text = self.finished(rows)
         self.assertIn("written", said)
-        self.assertEqual(text, self.TEXT.replace("old", "| file | system | kernel | what was run | outcome |\n|---|---|---|---|---|\n"
-                                                 "| file a | system | 6.1 | what | passed |\n| file b | system | 6.1 | what | passed |"))
+        self.assertEqual(text, self.TEXT.replace("old", "| file | system | kernel | what was run | outcome |\n"
+                                                 "|---|---|---|---|---|\n| file a | system | 6.1 | what | passed |\n| file b | system | 6.1 | what | passed |"))
 
     def test_in_parts(self):
         rows = self.rows()
@@ -394,7 +395,8 @@ class InstallTable(unittest.TestCase):
         for pattern in patterns:
             self.assertTrue(fnmatch.filter(RELEASED, pattern), pattern)
         missing = [name for name in RELEASED if not any(fnmatch.fnmatch(name, one) for one in patterns)]
-        self.assertEqual(missing, ["pymem-bpf-1.2.3-1.src.rpm", "pymem-bpf-1.2.3-linux-arm64.tar.xz",
+        self.assertEqual(missing, ["pymem-bpf-1.2.3-1.src.rpm", "pymem-bpf-dbgsym_1.2.3-1_amd64.deb",
+                                   "pymem-bpf-1.2.3-linux-arm64.tar.xz",
                                    "pymem-bpf_1.2.3-1.debian.tar.xz", "pymem-bpf_1.2.3-1.dsc", "pymem_bpf-1.2.3.tar.gz"])
 
     def test_the_document(self):
