@@ -155,6 +155,10 @@ $(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
 $(BUILD)/user/kernel/birth_probes.o $(BUILD)/asan/kernel/birth_probes.o \
 	$(BUILD)/fuzzed/kernel/birth_probes.o: $(BIRTHS)
 
+# Those that have the version in them.
+VERSIONED := cli/cmd_diff cli/cmd_heap cli/options record/recorder report/report serve/serve_request
+$(foreach folder,user asan fuzzed,$(VERSIONED:%=$(BUILD)/$(folder)/%.o)) $(BUILD)/tests/test_serve: VERSION
+
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -465,6 +469,7 @@ uninstall:
 	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
 
 include packaging/dist.mk
+include packaging/release.mk
 
 EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' WERROR='$(WERROR)' \
 	$(PYTHON) tools/build-extension
@@ -479,8 +484,9 @@ WHEEL_LICENSES ?= $(WHEEL_DIST)/share/doc/pymem-bpf/libraries
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)
 WHEEL_HOMEPAGE ?=
 WHEEL_OPTIONS ?=
+WHEEL_OUT := $(BUILD)/wheel
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PYMEM_BPF_HOMEPAGE="$(WHEEL_HOMEPAGE)" \
-	$(PYTHON) -B tools/build-wheel --out $(BUILD)/wheel
+	$(PYTHON) -B tools/build-wheel --out $(WHEEL_OUT)
 wheel:
 	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" --licenses "$(WHEEL_LICENSES)" $(WHEEL_OPTIONS)
 
@@ -542,6 +548,9 @@ help:
 	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
+	@echo 'make image      the static program as an image (an OCI archive), in build/image'
+	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheel, packages'
+	@echo 'make check-install   each of them installed and used, and the table of that (ONLY="image archive-*": some)'
 	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'
 	@echo 'make deps, install, install-strip, uninstall, arm64, format, clean (WERROR=1: warnings are errors)'
 
