@@ -166,7 +166,8 @@ class Packages(unittest.TestCase):
                 expected = sorted(m.name for m in tar.getmembers() if not m.isdir())
                 tar.extractall(folder)
             self.assertIn("python/LICENSES", expected)
-            for name in ("build/x.o", "out/of/make/x.o", "other/able", "other/user/x.o", "dist/x.tar.xz", "debian/control",
+            for name in ("build/x.o", "out/of/make/x.o", "other/able", "other/user/x.o", "dist/x.tar.xz", "dist.new.x/y.tar.xz",
+                         "debian/control",
                          ".pc/x", "python/build/x.py", "python/src/pymem_bpf/_lines.abi3.so",
                          "python/src/pymem_bpf/__pycache__/x.pyc", "python/src/x.egg-info/PKG-INFO"):
                 os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
