@@ -26,6 +26,16 @@ def test_each_attack_says_what_it_is():
     assert len(set(marked.values())) == len(marked), "two say the same"
 
 
+def test_each_folder_has_attacks():
+    """A group of which pytest collects none fails make check-security, and so it should."""
+    marked = attacks.marked()
+    for folder in attacks.FOLDERS:
+        assert [test for test in marked if test.startswith(folder + "/")], folder
+    with open(os.path.join(harness.PROJECT, "Makefile")) as f:
+        recipe = f.read().split("\ncheck-security:\n")[1].split("\n\n")[0]
+    assert "-m attack" in recipe and "= 5" not in recipe
+
+
 def test_partial_runs_write_nothing():
     marked = {"a::x": ("g", "h"), "a::y": ("g", "i"), "a::z": ("g", "j")}
     whole = {"a::x": {"x": "passed"}, "a::y": {"y[1]": "passed", "y[2]": "skipped"}, "a::z": {"z": "passed"}}
