@@ -14,6 +14,7 @@ import threading
 import pytest
 
 import harness
+from kernel_side import variable
 from serve_fixtures import OTHER_USER, PAGE, USER, eventually, folder, server  # noqa: F401
 from serving import Client, take_descriptor
 
@@ -170,6 +171,37 @@ def test_processes_of_a_user_take_all_stacks():
     attackers = [start("many_stacks.py", ROOM, **of_user(USER)) for _ in range(9)]
     report = attacked(attackers, start("one_line.py", PAGES))
     assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
+
+
+ROOTS = 16  # root has so manyth a part of a table: QUOTA_ROOT of bpf/account/quota.bpf.h
+STACKS_OF_ROOT = 48
+
+
+@pytest.mark.attack("no lines for root's programs",
+                    "four users, each of whom may have three quarters of what is free, make more stacks than there are")
+def test_users_leave_root_its_part():
+    """Three quarters of what is left, four times, leave next to nothing but what is root's."""
+    attackers = [start("many_stacks.py", ROOM, **of_user(20001 + user)) for user in range(4) for _ in range(3)]
+    root = start("many_stacks.py", STACKS_OF_ROOT)
+    pids = [word for process in [*attackers, root] for word in ("-p", process.pid)]
+    with ended(*attackers, root), harness.Tool(*pids, "--max-stacks", ROOM) as tool:
+        tool.attached()
+        for attacker in attackers:
+            work(attacker)
+        with variable(tool.process.pid, "places_used") as places:
+            stacks = places[0]
+            # Of root there was nothing to be counted yet, but what it does while it is attached to.
+            assert ROOM - ROOM // ROOTS - STACKS_OF_ROOT // 2 <= stacks <= ROOM - ROOM // ROOTS + 4
+            work(root)
+            assert places[0] >= stacks + STACKS_OF_ROOT
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
+    report.check_conservation(root.pid)
+    lost = report.image(root.pid)["lost_bytes"]
+    assert lost["map-full"] == 0 and lost["code-quota"] == 0
+    pages = [line["increment_bytes"] for line in report.image(root.pid)["lines"] if line["file"].startswith("file")]
+    assert sum(pages) >= STACKS_OF_ROOT * PAGE
 
 
 def start_in_namespace(script, count, number):
