@@ -219,19 +219,6 @@ def test_hangs(hanging, system):
     assert len(reasons) == 1 and "took over" in reasons[0]
 
 
-@pytest.mark.attack("the profiler ignores signals", "it is asked to end while it examines what never answers")
-def test_hangs_and_ends(hanging):
-    """While it waits for the examiner, Ctrl-C counts."""
-    with Tool("-p", "%d,%d" % (hanging, hanging)) as tool:
-        def examines():
-            with open("/proc/%d/task/%d/children" % (tool.process.pid, tool.process.pid)) as f:
-                return bool(f.read().split())
-        harness.until(examines, "examining")
-        tool.process.send_signal(signal.SIGINT)
-        tool.process.send_signal(signal.SIGINT)
-        tool.wait()
-
-
 def children_cpu():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
