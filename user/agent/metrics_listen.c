@@ -234,8 +234,8 @@ static int read_secrets(struct metrics_listener *l, const struct metrics_access 
 		err = given_file_read(&cert, &l->cert, words->why, words->size)
 			      ?: given_file_read(&key, &l->key, words->why, words->size);
 	if (!err && access->token_file)
-		err = given_file_secret(&token, "a token has", METRICS_TOKEN_LEAST, METRICS_TOKEN_MOST,
-					&l->token, words->why, words->size);
+		err = given_file_secret(&token, "a token has", METRICS_TOKEN_LEAST,
+					METRICS_TOKEN_MOST, &l->token, words->why, words->size);
 	return err;
 }
 

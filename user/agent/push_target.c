@@ -72,8 +72,8 @@ static int read_secret(struct push_target *t, const struct push_access *access, 
 
 	if (!file.path)
 		return 0;
-	err = given_file_secret(&file, token ? "a token has" : "NAME:PASSWORD has", 1, SECRET_MOST, &secret,
-				why, size);
+	err = given_file_secret(&file, token ? "a token has" : "NAME:PASSWORD has", 1, SECRET_MOST,
+				&secret, why, size);
 	if (err)
 		return err;
 	if (!token && !strchr(secret, ':')) {
