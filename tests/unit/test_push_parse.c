@@ -10,8 +10,10 @@
 #include <string.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -427,6 +429,47 @@ static void hosts(void **state)
 	assert_memory_equal(answer.list[1].number, &v6, sizeof(v6));
 }
 
+/* A helper answers, and has nothing of its parent. */
+static void names(void **state)
+{
+	struct pollfd ready = {.events = POLLIN};
+	struct resolver resolver;
+	struct resolver_answer answer = {};
+	char folder_of_files[64], name[RESOLVER_NAME + 1] = "";
+	FILE *file = fopen("/etc/hosts", "re");
+	DIR *files;
+	int count = 0;
+
+	(void)state;
+	if (file) {
+		resolver_read_hosts(file, "localhost", &answer);
+		fclose(file);
+	}
+	if (!answer.count)
+		skip();
+	assert_int_equal(resolver_start(&resolver), 0);
+	snprintf(folder_of_files, sizeof(folder_of_files), "/proc/%d/fd", resolver.pid);
+	files = opendir(folder_of_files);
+	assert_non_null(files);
+	while (readdir(files))
+		count++;
+	closedir(files);
+	/* Standard error and the socket; "." and "..". */
+	assert_int_equal(count, 4);
+	memset(name, 'a', RESOLVER_NAME);
+	assert_int_equal(resolver_ask(&resolver, 6, name), -ENAMETOOLONG);
+	assert_int_equal(resolver_take(&resolver, &answer), -EAGAIN);
+	assert_int_equal(resolver_ask(&resolver, 7, "LOCALHOST"), 0);
+	ready.fd = resolver.fd;
+	assert_int_equal(poll(&ready, 1, 20000), 1);
+	assert_int_equal(resolver_take(&resolver, &answer), 0);
+	assert_int_equal(answer.number, 7);
+	assert_int_equal(answer.error, 0);
+	assert_in_range(answer.count, 1, RESOLVER_MOST);
+	resolver_stop(&resolver);
+	assert_int_equal(resolver_ask(&resolver, 8, "localhost"), -EPIPE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,7 +478,7 @@ int main(void)
 		cmocka_unit_test(answers),  cmocka_unit_test(no_answers),
 		cmocka_unit_test(endless),  cmocka_unit_test(times_to_come_again),
 		cmocka_unit_test(back_off), cmocka_unit_test(verdicts),
-		cmocka_unit_test(hosts),
+		cmocka_unit_test(hosts),    cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -372,7 +372,7 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = agent_push_open(a, &a->push) ?: new_profiler(a) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
+	int status = new_profiler(a) ?: agent_push_open(a, &a->push) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
 			     ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
 			     ?: open_profiler(a);
 	int err;

@@ -304,7 +304,8 @@ static int open_all(struct agent_metrics *m)
 	if (status || only_writes(o))
 		return status;
 	m->pprof = agent_pprof_ops(m->agent);
-	m->http = metrics_http_new(&m->listener, render, m->agent->pprof ? &m->pprof : NULL, m);
+	m->http = metrics_http_new(&m->listener, render,
+				   o->pprof || o->pprof_kept ? &m->pprof : NULL, m);
 	if (m->http)
 		return 0;
 	if (errno == EINVAL) {

@@ -11,8 +11,9 @@
 struct agent;
 struct agent_push; /* NULL: nothing is pushed */
 
-/* Forks the helper that looks up names and reads what options name, if they want profiles to be
- * pushed. To be called before anything of a target is read. 0, or an exit status after it was
+/* Forks the helper that looks up names, which gets nothing that is open, and reads what options
+ * name, if they want profiles to be pushed. To be called before anything of a target is read, and
+ * after helpers are forked that must not have that one's socket. 0, or an exit status after it was
  * explained. */
 int agent_push_open(struct agent *agent, struct agent_push **push);
 /* Begins, in the agent's loop, of which the source of profiles is open. */

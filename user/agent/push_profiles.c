@@ -126,7 +126,9 @@ static int choose(struct groups *g, const struct model *model)
 	if (!g->list)
 		return -ENOMEM;
 	HASH_ITER(hh, g->known, group, following)
-	g->list[next++] = group;
+	{
+		g->list[next++] = group;
+	}
 	qsort(g->list, all, sizeof(*g->list), by_weight);
 	g->count = all < PUSH_PROGRAMS ? all : PUSH_PROGRAMS;
 	memmove(g->list, g->list + all - g->count, g->count * sizeof(*g->list));

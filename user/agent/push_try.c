@@ -31,7 +31,6 @@ void push_try_stop(struct push_try *t)
 	t->fd = -1;
 	given_file_wipe(t->head);
 	t->head = NULL;
-	t->runs = false;
 }
 
 void push_try_forget(struct push_try *t)
@@ -88,6 +87,13 @@ static void talk(struct push_try *t)
 		fail(t, err, strerror(-err));
 }
 
+/* Of several addresses, the first one says most: others may be of a kind that the host has not. */
+static void note(struct push_try *t, int err)
+{
+	if (!*t->why)
+		snprintf(t->why, sizeof(t->why), "%s", strerror(-err));
+}
+
 /* This address is none. */
 static void pass_over(struct push_try *t, int err)
 {
@@ -96,7 +102,7 @@ static void pass_over(struct push_try *t, int err)
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
-	snprintf(t->why, sizeof(t->why), "%s", strerror(-err));
+	note(t, err);
 	connect_next(t);
 }
 
@@ -166,7 +172,7 @@ static void connect_next(struct push_try *t)
 		if (t->fd >= 0)
 			close(t->fd);
 		t->fd = -1;
-		snprintf(t->why, sizeof(t->why), "%s", strerror(-err));
+		note(t, err);
 	}
 	fail(t, -ECONNREFUSED, t->why);
 }
@@ -260,7 +266,7 @@ int push_try_begin(struct push_try *t, struct loop *loop, const struct push_targ
 	t->target = target;
 	t->done = done;
 	t->arg = arg;
-	t->runs = true;
+	*t->why = '\0';
 	t->request = (struct push_request){
 		.head = t->head,
 		.head_size = strlen(t->head),

@@ -26,8 +26,7 @@ struct push_try { /* private; push_try_init() */
 	struct push_exchange exchange;
 	struct push_request request;
 	char *head;
-	char why[PUSH_WHY]; /* of the address that was tried last */
-	bool runs;
+	char why[PUSH_WHY]; /* an address can't be connected to; "": none was tried in vain */
 	push_exchange_fn *done;
 	void *arg;
 };

@@ -4,13 +4,15 @@
  * does it, with what both kinds of program have: /etc/hosts, and the C library's client of DNS
  * (res_nsearch(3)), which reads /etc/resolv.conf. Other sources of nsswitch.conf are not asked.
  *
- * The child is forked before anything of a target is read, and gives up everything but sockets of
- * the network (CONFINE_RESOLVE). Question and answer are structs of fixed size. */
+ * The child is forked before anything of a target is read, closes what it has from its parent, and
+ * gives up everything but sockets of the network (CONFINE_RESOLVE). Question and answer are structs
+ * of fixed size. */
 #include "os/resolver.h"
 
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <resolv.h>
 #include <signal.h>
@@ -19,6 +21,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,6 +149,17 @@ static void look_up(const char *name, struct resolver_answer *answer)
 
 /* --- the child --- */
 
+/* All but standard error and that one. */
+static int close_others(int fd)
+{
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	if (fd > STDERR_FILENO + 1 &&
+	    syscall(SYS_close_range, (unsigned)STDERR_FILENO + 1, (unsigned)fd - 1, 0))
+		return -errno;
+	return syscall(SYS_close_range, (unsigned)fd + 1, UINT_MAX, 0) ? -errno : 0;
+}
+
 static void __attribute__((noreturn)) serve(int fd, pid_t parent)
 {
 	struct confined confined;
@@ -160,7 +174,7 @@ static void __attribute__((noreturn)) serve(int fd, pid_t parent)
 	err = prctl(PR_SET_PDEATHSIG, SIGKILL) ? -errno : 0;
 	if (getppid() != parent)
 		_exit(1);
-	err = err ?: confine(CONFINE_RESOLVE, &confined);
+	err = err ?: close_others(fd) ?: confine(CONFINE_RESOLVE, &confined);
 	send(fd, &err, sizeof(err), MSG_NOSIGNAL);
 	while (!err) {
 		struct resolver_answer answer = {};

@@ -29,8 +29,9 @@ struct resolver { /* {-1, -1}: there is none */
 	int fd;
 };
 
-/* Forks the helper and waits until it has given up all rights. Call it before this process has
- * anything that the helper must not inherit. It ends when this process does. 0 or -errno. */
+/* Forks the helper and waits until it has given up all rights. It has no descriptor of this process
+ * but standard error. Processes that are forked later have the socket to it, and could ask it. It
+ * ends when this process does. 0 or -errno. */
 int resolver_start(struct resolver *resolver);
 /* Ends it. */
 void resolver_stop(struct resolver *resolver);
