@@ -78,6 +78,7 @@ static void on_tick(void *arg)
 	int err = profiler_poll(a->profiler);
 
 	err = err ?: agent_tick_files(a);
+	agent_pss_tick(a);
 	agent_tell_more_deaths(a, false);
 	if (err) {
 		end(a, err);
@@ -151,6 +152,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	agent_metrics_compare(a->metrics, &asked, keep);
 	keep(asked.pprof != o->pprof, "--pprof");
 	keep(asked.pprof_kept != o->pprof_kept, "--pprof-kept");
+	keep(asked.pss != o->pss, "--pss");
 	o->metrics_lines = asked.metrics_lines;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
@@ -238,7 +240,7 @@ static void on_gone(void *arg, const struct model_process *process)
 		agent_metrics_gone(a->metrics, process);
 }
 
-/* First, since it forks the examiner. */
+/* Early, since it forks the examiner. */
 static int new_profiler(struct agent *a)
 {
 	const struct agent_options *o = &a->options;
@@ -327,7 +329,7 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	if (a->metrics && agent_metrics_watch(a->metrics))
+	if ((a->metrics && agent_metrics_watch(a->metrics)) || agent_pss_watch(a))
 		return EXIT_FAILED;
 	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
 	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
@@ -352,6 +354,7 @@ static int finish(struct agent *a)
 	loop_timer_stop(&a->status);
 	agent_metrics_close(a->metrics);
 	a->metrics = NULL;
+	agent_pss_close(a);
 	recorder_ends(a->recorder);
 	model = profiler_snapshot(a->profiler, true);
 	agent_tell_more_deaths(a, true);
@@ -369,9 +372,9 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
-			     ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
-			     ?: open_profiler(a);
+	int status = agent_pss_fork(a) ?: new_profiler(a) ?: agent_pprof_open(a)
+			     ?: agent_metrics_open(a, &a->metrics) ?: open_store(a) ?: open_loop(a)
+			     ?: open_alarms(a) ?: open_recorder(a) ?: open_profiler(a);
 	int err;
 
 	/* Data that targets control are read only after this, but for what an agent before this one
@@ -403,6 +406,7 @@ int agent_run(const struct agent_options *options, agent_reload_fn *reload, void
 	int status = run(&agent);
 
 	agent_metrics_close(agent.metrics);
+	agent_pss_close(&agent);
 	recorder_free(agent.recorder);
 	source_cache_free(agent.sources);
 	profiler_close(agent.profiler);

@@ -27,6 +27,7 @@ struct agent_options {
 	unsigned metrics_lines;	  /* of each program */
 	bool metrics_lines_given; /* 0 may be what was asked for */
 	bool pprof, pprof_kept;	  /* profiles, and those of what is resident: agent_pprof.h */
+	bool pss;		  /* agent_pss.h */
 	const char *textfile;	  /* for node_exporter: agent_textfile.h; NULL: none */
 	bool quiet;
 	int verbosity;

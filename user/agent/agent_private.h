@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/agent_metrics.h"
 #include "agent/agent_pprof.h"
+#include "agent/agent_pss.h"
 #include "agent/alarms.h"
 #include "agent/store.h"
 #include "model/death.h"
@@ -24,6 +25,7 @@ struct agent {
 	struct recorder *recorder;
 	struct agent_metrics *metrics; /* NULL: nobody can ask */
 	struct pprof_source *pprof;    /* NULL: not for profiles */
+	struct agent_pss *pss;	       /* NULL: it is not read */
 	struct loop *loop;
 	struct loop_timer tick, status, watchdog;
 	struct notify notify;

@@ -98,6 +98,11 @@
 		 .least = 0,                                                              \
 		 .most = 100,                                                             \
 		 .help = "metrics have N lines of each program (0)"},                     \
+		{.name = "pss",                                                           \
+		 .type = OPTION_FLAG,                                                     \
+		 AT(pss),                                                                 \
+		 .help = "read PSS, one process after the other, for metrics and\n"       \
+			 "recordings: it takes a 500th of the time"},                     \
 		{.name = "textfile",                                                      \
 		 .argument = "FILE",                                                      \
 		 .type = OPTION_FILE,                                                     \
@@ -185,6 +190,7 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->textfile = o->textfile ?: other->textfile;
 	o->pprof |= other->pprof;
 	o->pprof_kept |= other->pprof_kept;
+	o->pss |= other->pss;
 	o->token_file = o->token_file ?: other->token_file;
 	o->tls_cert = o->tls_cert ?: other->tls_cert;
 	o->tls_key = o->tls_key ?: other->tls_key;
