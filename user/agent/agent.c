@@ -128,6 +128,13 @@ static void on_end(void *arg, const struct signalfd_siginfo *info)
 
 /* --- SIGHUP --- */
 
+static void limit_heaps(struct agent *a)
+{
+	if (a->heap)
+		alarm_heap_limit(a->heap, a->options.alarm_heap_bytes,
+				 a->options.store_bytes / ALARM_PART);
+}
+
 static void keep(bool differs, const char *option)
 {
 	if (differs)
@@ -153,6 +160,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.pprof != o->pprof, "--pprof");
 	keep(asked.pprof_kept != o->pprof_kept, "--pprof-kept");
 	keep(asked.pss != o->pss, "--pss");
+	keep(asked.alarm_heap != o->alarm_heap, "--alarm-heap");
 	o->metrics_lines = asked.metrics_lines;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
@@ -161,6 +169,8 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	o->quiet = asked.quiet;
 	o->budget = asked.budget;
 	o->alarms = asked.alarms;
+	o->alarm_heap_bytes = asked.alarm_heap_bytes;
+	limit_heaps(a);
 	alarms_set(a->alarms, &o->alarms);
 	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
 		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
@@ -188,9 +198,29 @@ static int open_store(struct agent *a)
 	return err ? EXIT_FAILED : 0;
 }
 
+/* Forks, so it comes early. */
+static int open_heap(struct agent *a)
+{
+	if (!a->options.alarm_heap)
+		return 0;
+	if (!a->options.alarms.count) {
+		agent_complain("--alarm-heap needs an --alarm: say what it is to be told of");
+		return EXIT_USAGE;
+	}
+	a->heap = alarm_heap_new(&a->store, a->look_at_heap, ALARM_HEAP_MS);
+	if (!a->heap) {
+		agent_complain("--alarm-heap: the helper process that looks at heaps can't be "
+			       "started: %s",
+			       strerror(errno));
+		return EXIT_FAILED;
+	}
+	limit_heaps(a);
+	return 0;
+}
+
 static int open_alarms(struct agent *a)
 {
-	a->alarms = alarms_new(&a->store);
+	a->alarms = alarms_new(&a->store, a->heap);
 	if (!a->alarms) {
 		agent_complain("%s", strerror(ENOMEM));
 		return EXIT_FAILED;
@@ -331,6 +361,11 @@ static int begin(struct agent *a)
 	}
 	if ((a->metrics && agent_metrics_watch(a->metrics)) || agent_pss_watch(a))
 		return EXIT_FAILED;
+	err = a->heap ? alarm_heap_watch(a->heap, a->loop) : 0;
+	if (err) {
+		agent_complain("the loop can't be set up: %s", strerror(-err));
+		return EXIT_FAILED;
+	}
 	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
 	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
 	if (a->notify.watchdog_ns)
@@ -372,7 +407,7 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = agent_pss_fork(a) ?: new_profiler(a) ?: agent_pprof_open(a)
+	int status = agent_pss_fork(a) ?: open_heap(a) ?: new_profiler(a) ?: agent_pprof_open(a)
 			     ?: agent_metrics_open(a, &a->metrics) ?: open_store(a) ?: open_loop(a)
 			     ?: open_alarms(a) ?: open_recorder(a) ?: open_profiler(a);
 	int err;
@@ -394,12 +429,14 @@ static int run(struct agent *a)
 	return err ? EXIT_FAILED : status;
 }
 
-int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg)
+int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg,
+	      looker_heap_fn *heap)
 {
 	struct agent agent = {
 		.options = *options,
 		.reload = reload,
 		.reload_arg = arg,
+		.look_at_heap = heap,
 		.notify.fd = -1,
 		.store.folder = -1,
 	};
@@ -412,6 +449,7 @@ int agent_run(const struct agent_options *options, agent_reload_fn *reload, void
 	profiler_close(agent.profiler);
 	pprof_source_free(agent.pprof);
 	alarms_free(agent.alarms);
+	alarm_heap_free(agent.heap);
 	loop_free(agent.loop);
 	notify_close(&agent.notify);
 	store_close(&agent.store);

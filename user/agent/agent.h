@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/looker.h"
 #include "model/alarm_rule.h"
 #include "model/shed.h"
 
@@ -17,6 +18,8 @@ struct agent_options {
 	const char **alarm_texts; /* as they were given; agent_run() does not look at them */
 	size_t alarm_count;
 	struct alarm_rules alarms;
+	bool alarm_heap;	 /* alarm_heap.h */
+	size_t alarm_heap_bytes; /* RSS of a process that is looked at, at most */
 	const char *budget_text; /* likewise */
 	struct shed_budget budget;
 	bool no_sources;
@@ -41,7 +44,8 @@ struct agent_options {
 typedef int agent_reload_fn(void *arg, struct agent_options *options);
 
 /* Records until SIGTERM or SIGINT. Failures are explained on stderr. Returns an exit status
- * (exit_status.h). `reload` may be NULL. */
-int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg);
+ * (exit_status.h). `reload` may be NULL. `heap` looks at heaps, for --alarm-heap. */
+int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg,
+	      looker_heap_fn *heap);
 
 #endif

@@ -7,6 +7,7 @@
 #include "agent/agent_metrics.h"
 #include "agent/agent_pprof.h"
 #include "agent/agent_pss.h"
+#include "agent/alarm_heap.h"
 #include "agent/alarms.h"
 #include "agent/store.h"
 #include "model/death.h"
@@ -20,6 +21,7 @@
 struct agent {
 	struct agent_options options;
 	agent_reload_fn *reload;
+	looker_heap_fn *look_at_heap;
 	void *reload_arg;
 	struct profiler *profiler;
 	struct recorder *recorder;
@@ -32,6 +34,7 @@ struct agent {
 	struct source_cache *sources; /* of the recording that is written; NULL: none are kept */
 	struct store store;
 	struct alarms *alarms;
+	struct alarm_heap *heap;     /* NULL: heaps are not looked at */
 	struct store_sizes sizes;    /* as they were last */
 	char path[PATH_MAX + 32];    /* of the recording that is written, or the one before */
 	char trouble[TROUBLE];	     /* what was said last; "": recording goes on */
