@@ -242,6 +242,9 @@ static void read_verdict(int json, uint64_t most, char *text, size_t size)
 		json_object_get(json_array_get(json_object_get(look, "processes"), 0), "verdict"));
 	if (verdict)
 		text_escape(text, size, verdict);
+	/* More follows in the line. */
+	if (*text && text[strlen(text) - 1] == '.')
+		text[strlen(text) - 1] = '\0';
 	json_decref(look);
 }
 

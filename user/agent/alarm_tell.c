@@ -285,7 +285,8 @@ static bool plan_look(const struct alarms *a, struct model *model,
 		       "end " STORE_HEAP_TEXT
 		     : "");
 	if (model_add_note(model, note))
-		agent_complain("alarms: PID %d: %s", subject->pid, strerror(ENOMEM));
+		agent_complain("alarms: PID %d can't be reported: %s", subject->pid,
+			       strerror(ENOMEM));
 	return may;
 }
 
