@@ -80,6 +80,7 @@ static void put_all(const struct metrics_form *form, const struct model *model,
 			.sums = &sums[i],
 			.counters = true,
 			.swap = true,
+			.shares = own->pss,
 			.lines = lines && kinds[i].by == MODEL_BY_PROGRAM,
 		};
 
@@ -190,6 +191,7 @@ static int render(void *arg, struct metrics_texts *texts)
 	struct agent_metrics *m = arg;
 	struct group_sums sums[KINDS] = {};
 	struct counts_facts facts;
+	struct agent_pss_figures pss;
 	struct metrics_agent own;
 	unsigned lines = m->agent->options.metrics_lines;
 	struct model *model = NULL;
@@ -197,8 +199,11 @@ static int render(void *arg, struct metrics_texts *texts)
 
 	err = err ?: report_add_cgroups(model);
 	err = err ?: metric_book_sums(m->containers, model, 0, &sums[1]);
+	for (size_t i = 0; i < KINDS && m->agent->pss && !err; i++)
+		err = agent_pss_put(m->agent, model, kinds[i].by, &sums[i], &pss);
 	if (!err) {
 		own = own_of(m, &facts);
+		own.pss = m->agent->pss ? &pss : NULL;
 		err = put_text(false, &texts->open, &texts->open_size, model, sums, &own, lines);
 		err = err
 			      ?: put_text(true, &texts->plain, &texts->plain_size, model, sums,

@@ -269,6 +269,24 @@ static void put_recordings(const struct metrics_form *form, const struct metrics
 		  "How long nothing was recorded.", agent->unrecorded_seconds);
 }
 
+static void put_pss(const struct metrics_form *form, const struct agent_pss_figures *pss)
+{
+	metrics_family(form, METRICS_GAUGE, "pymem_agent_pss_processes", NULL,
+		       "Processes that run, by what is known of their PSS.");
+	for (int i = 0; i < PSS_STATE_COUNT; i++)
+		fprintf(form->out, "pymem_agent_pss_processes{state=\"%s\"} %zu\n",
+			pss_state_name(i), pss->processes[i]);
+	metrics_family(form, METRICS_COUNTER, "pymem_agent_pss_readings", NULL,
+		       "Readings of the PSS of a process, by what became of them.");
+	for (int i = 0; i < PSS_STATE_COUNT; i++)
+		if (i != PSS_WAITS && i != PSS_NO_HELPER)
+			fprintf(form->out,
+				"pymem_agent_pss_readings_total{result=\"%s\"} %" PRIu64 "\n",
+				pss_state_name(i), pss->readings[i]);
+	put_value(form, METRICS_COUNTER, "pymem_agent_pss_seconds", "seconds",
+		  "How long these readings took.", pss->seconds);
+}
+
 static void put_http(const struct metrics_form *form, const struct metrics_http_counts *http)
 {
 	metrics_family(form, METRICS_COUNTER, "pymem_agent_requests", NULL,
@@ -318,6 +336,8 @@ void metrics_put_agent(const struct metrics_form *form, const struct metrics_age
 		put_value(form, METRICS_GAUGE, "pymem_agent_lines_age_seconds", "seconds",
 			  "How long ago lines were computed; what came since is in (other).",
 			  agent->lines_age);
+	if (agent->pss)
+		put_pss(form, agent->pss);
 	put_http(form, &agent->http);
 	if (agent->pushes)
 		put_push(form, &agent->pushed);

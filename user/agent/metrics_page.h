@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "agent/agent_pss.h"
 #include "agent/alarms.h"
 #include "agent/metrics_http.h"
 #include "agent/push.h"
@@ -31,9 +32,10 @@ struct metrics_agent {
 	double bpf_seconds;
 	enum shed_level shed_level;
 	double shed_seconds[METRICS_SHEDS];
-	unsigned untraced; /* processes */
-	uint64_t missed;   /* ended processes that are in no counter, for want of memory */
-	bool pushes;	   /* profiles, to a server */
+	unsigned untraced;		     /* processes */
+	const struct agent_pss_figures *pss; /* NULL: it is not read */
+	uint64_t missed; /* ended processes that are in no counter, for want of memory */
+	bool pushes;	 /* profiles, to a server */
 	struct push_counts pushed;
 };
 
