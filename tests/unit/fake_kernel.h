@@ -28,6 +28,7 @@
 
 struct session {
 	bool counts_stalls, counts_cache;
+	unsigned extras; /* enum pymem_extra_kind */
 	struct fake_cached {
 		struct pymem_cached place;
 		struct pymem_cache_file file; /* state 0: the table of files was full */

@@ -65,7 +65,8 @@ static void test_fields_of_records(void **state)
 				    .unwatched_writes = 3,
 				    .threads = 4,
 				    .lost_stalls = 5,
-				    .lost_stall_ns = 6};
+				    .lost_stall_ns = 6,
+				    .lost_extras = {7, 8, 9}};
 	struct pymem_proc again = {};
 	struct amounts amounts;
 	int i;
