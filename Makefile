@@ -156,8 +156,8 @@ $(BUILD)/user/kernel/birth_probes.o $(BUILD)/asan/kernel/birth_probes.o \
 	$(BUILD)/fuzzed/kernel/birth_probes.o: $(BIRTHS)
 
 # Those that have the version in them.
-VERSIONED := cli/cmd_diff cli/cmd_heap cli/options record/recorder report/report serve/serve_request
-$(foreach folder,user asan fuzzed,$(VERSIONED:%=$(BUILD)/$(folder)/%.o)) $(BUILD)/tests/test_serve: VERSION
+VERSIONED := agent/push_target cli/cmd_diff cli/cmd_heap cli/options record/recorder report/report serve/serve_request
+$(foreach folder,user asan fuzzed,$(VERSIONED:%=$(BUILD)/$(folder)/%.o)) $(BUILD)/tests/test_serve $(BUILD)/tests/test_push_parse: VERSION
 
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

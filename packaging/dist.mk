@@ -28,6 +28,8 @@ DIST_MAKE = $(MAKE) STATIC=1 BUILD=$(call DIST_BUILD,$1) ARCH=$(patsubst x86_64,
 DIST_OUT := dist
 dist:
 	tools/install-deps dist
+	@! ls $(DIST_OUT)/*.whl $(DIST_OUT)/*-oci.tar > /dev/null 2>&1 || { \
+		echo "make dist: $(DIST_OUT) has a release: move it away first, or remove it" >&2; exit 1; }
 	rm -rf $(DIST_OUT)
 	mkdir -p $(DIST_OUT)
 	$(foreach arch,$(DIST_ARCHS),$(MAKE) dist-one DIST_ARCH=$(arch) && ) true
@@ -43,9 +45,12 @@ dist-one:
 	tools/pack-dist "$(call DIST_CC,$(DIST_ARCH))" $(call DIST_BUILD,$(DIST_ARCH))/root/usr/local \
 		$(DIST_OUT)/$(call DIST_NAME,$(DIST_ARCH)).tar.xz $(DIST_EPOCH) $(STATIC_LIBS)
 
-# Two builds in two folders, and the program in an empty root. Half an hour.
+# Two builds in two folders, the program in an empty root, and the image. Half an hour.
 check-dist: dist
+	tools/install-deps test image
 	tests/dist/check_twice dist
+	rm -f $(IMAGE_OUT)/*-oci.tar
+	$(MAKE) image
 	$(PYTHON) -B -m pytest -q -p no:cacheprovider tests/dist
 
 .PHONY: dist dist-one check-dist

@@ -20,10 +20,15 @@ ENTER = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
          'if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; exec "$@"', "enter"]
 
 
+def version():
+    with open(os.path.join(PROJECT, "VERSION"), encoding="ascii") as f:
+        return f.read().strip()
+
+
 def path():
     """Of the image: $PYMEM_IMAGE, else that of build/image."""
     named = os.environ.get("PYMEM_IMAGE")
-    found = [named] if named else glob.glob(os.path.join(PROJECT, "build", "image", "*-oci.tar"))
+    found = [named] if named else glob.glob(os.path.join(PROJECT, "build", "image", "*-%s-oci.tar" % version()))
     assert len(found) == 1, "one image is tested, and there are %d: run make image first" % len(found)
     return os.path.abspath(found[0])
 
