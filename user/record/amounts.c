@@ -345,15 +345,15 @@ bool amounts_next(struct amounts_reader *reader, uint64_t *id, uint64_t *flags,
 	*id = amounts_next_number(reader);
 	*flags = amounts_next_number(reader);
 	mask = amounts_next_number(reader);
-	if (mask >> AMOUNTS_FIELDS)
-		reader->failed = true;
-	for (int i = 0; i < AMOUNTS_FIELDS && !reader->failed; i++) {
+	for (int i = 0; i < 64 && !reader->failed; i++) {
 		uint64_t value;
 
 		if (!(mask >> i & 1))
 			continue;
 		value = amounts_next_number(reader);
-		amounts->at[i] = (int64_t)(value >> 1 ^ (value & 1 ? ~0ull : 0));
+		/* Fields beyond are those of a later version. */
+		if (i < AMOUNTS_FIELDS)
+			amounts->at[i] = (int64_t)(value >> 1 ^ (value & 1 ? ~0ull : 0));
 	}
 	return !reader->failed;
 }

@@ -69,7 +69,8 @@ static bool has_huge(const uint64_t sums[PYMEM_EXTRA_COUNT])
 
 static void print_swap(FILE *out, const struct model *model, const struct model_process *process)
 {
-	uint64_t sums[PYMEM_EXTRA_COUNT], others = process->lost_extras[PYMEM_EXTRA_SWAPPED_OUT];
+	uint64_t sums[PYMEM_EXTRA_COUNT], others = process->lost_extras[PYMEM_EXTRA_SWAPPED_OUT],
+					  back;
 	char time[40];
 
 	sum_up(process, sums);
@@ -80,10 +81,14 @@ static void print_swap(FILE *out, const struct model *model, const struct model_
 		print_amount(out, others);
 		fputs(" by reclaim: of which lines is not known)", out);
 	}
+	if (!(model->extras & PYMEM_EXTRA_WAITS))
+		return;
+	/* What others brought back may have been freed by them, as by the OOM killer's reaper. */
+	back = sums[PYMEM_EXTRA_SWAPPED_IN] - process->lost_extras[PYMEM_EXTRA_SWAPPED_IN];
 	fputs(", ", out);
-	print_amount(out, sums[PYMEM_EXTRA_SWAPPED_IN]);
+	print_amount(out, back);
 	fputs(" back in", out);
-	if (model->extras & PYMEM_EXTRA_WAITS && sums[PYMEM_EXTRA_SWAPPED_IN]) {
+	if (back) {
 		parts_time(time, sizeof(time), sums[PYMEM_EXTRA_SWAPIN_NS]);
 		fprintf(out, ", for which threads waited %s", time);
 	}

@@ -143,7 +143,7 @@ static json_t *swap_value(const struct model *model, const uint64_t extras[PYMEM
 
 	return json_pack("{s:o, s:o, s:o}", "out_bytes",
 			 json_count(extras[PYMEM_EXTRA_SWAPPED_OUT]), "in_bytes",
-			 json_count(extras[PYMEM_EXTRA_SWAPPED_IN]), "wait_ns",
+			 counted_if(waits, extras[PYMEM_EXTRA_SWAPPED_IN]), "wait_ns",
 			 counted_if(waits, extras[PYMEM_EXTRA_SWAPIN_NS]));
 }
 
