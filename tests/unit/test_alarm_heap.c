@@ -368,7 +368,7 @@ static void test_bounds(void **state)
 
 	subject.rss_bytes = 600ll * MIB;
 	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
-	assert_non_null(strstr(words, "RSS 0.6 GiB is more than --alarm-heap-rss, 0.5 GiB"));
+	assert_non_null(strstr(words, "RSS 600.0 MiB is more than --alarm-heap-rss, 512.0 MiB"));
 	subject.rss_bytes = MIB;
 	subject.looked = 10000 - 3599;
 	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));

@@ -17,14 +17,14 @@
 #include "agent/agent_private.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/alarm_state.h"
 #include "os/write_all.h"
 
-#define REST	   9   /* times as long as a look is the rest after it */
-#define NAME_MOST  192 /* bytes of a process's name */
-#define SAID_MOST  512 /* of what a look complains of, and of what it says */
-#define WHY_MOST   (2 * SAID_MOST)
-#define BLOCK	   65536
-#define GIB(bytes) ((double)(bytes) / (1 << 30))
+#define REST	  9   /* times as long as a look is the rest after it */
+#define NAME_MOST 192 /* bytes of a process's name */
+#define SAID_MOST 512 /* of what a look complains of, and of what it says */
+#define WHY_MOST  (2 * SAID_MOST)
+#define BLOCK	  65536
 
 struct wanted {
 	struct looker_request request;
@@ -87,13 +87,16 @@ void alarm_heap_limit(struct alarm_heap *heap, uint64_t rss_bytes, uint64_t file
 bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subject *subject,
 		    double now, char *words, size_t size)
 {
+	char rss[32], most[32];
+
+	alarm_put_bytes(rss, sizeof(rss), (double)subject->rss_bytes);
+	alarm_put_bytes(most, sizeof(most), (double)heap->rss_bytes);
 	if (heap->gone)
 		snprintf(words, size, "its heap is not looked at: the helper that looks is gone");
 	else if (subject->rss_bytes > 0 && (uint64_t)subject->rss_bytes > heap->rss_bytes)
 		snprintf(words, size,
-			 "its heap is not looked at: RSS %.1f GiB is more than "
-			 "--alarm-heap-rss, %.1f GiB",
-			 GIB(subject->rss_bytes), GIB(heap->rss_bytes));
+			 "its heap is not looked at: RSS %s is more than --alarm-heap-rss, %s", rss,
+			 most);
 	else if (subject->looked > 0 && now - subject->looked < ALARM_HEAP_AGAIN)
 		snprintf(words, size,
 			 "its heap is not looked at: it was, %.0f min ago; once an hour is all",
