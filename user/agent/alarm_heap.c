@@ -66,16 +66,6 @@ struct alarm_heap *alarm_heap_new(struct store *store, looker_heap_fn *look, uns
 	return NULL;
 }
 
-void alarm_heap_free(struct alarm_heap *heap)
-{
-	if (!heap)
-		return;
-	loop_remove(&heap->answers);
-	loop_timer_stop(&heap->next);
-	looker_end(&heap->looker);
-	free(heap);
-}
-
 void alarm_heap_limit(struct alarm_heap *heap, uint64_t rss_bytes, uint64_t file_bytes)
 {
 	heap->rss_bytes = rss_bytes;
@@ -109,16 +99,7 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
 	return false;
 }
 
-static void give_up(struct alarm_heap *heap)
-{
-	agent_complain("--alarm-heap: the helper that looks at heaps is gone: there are no looks, "
-		       "until the agent is restarted");
-	heap->gone = true;
-	heap->count = 0;
-	loop_remove(&heap->answers);
-	loop_timer_stop(&heap->next);
-	looker_end(&heap->looker);
-}
+static void give_up(struct alarm_heap *heap);
 
 /* Begins the next look, if there is one, and not before the rest after the last one is over. */
 static void look_at_first(void *arg)
@@ -273,15 +254,28 @@ static void keep_failure(const struct alarm_heap *heap, const struct wanted *wan
 			       wanted->request.pid, strerror(-err));
 }
 
+static void say_failure(const struct alarm_heap *heap, const struct wanted *wanted, const char *why)
+{
+	agent_complain("heap of %s, PID %d, was not looked at: %s", wanted->name,
+		       wanted->request.pid, why);
+	keep_failure(heap, wanted, why);
+}
+
 static void tell_failure(const struct alarm_heap *heap, const struct wanted *wanted,
 			 const struct looker_answer *answer)
 {
 	char why[WHY_MOST];
 
 	put_why(why, sizeof(why), heap, answer);
-	agent_complain("heap of %s, PID %d, was not looked at: %s", wanted->name,
-		       wanted->request.pid, why);
-	keep_failure(heap, wanted, why);
+	say_failure(heap, wanted, why);
+}
+
+/* None of those that were asked for is made any more. */
+static void drop_all(struct alarm_heap *heap, const char *why)
+{
+	for (size_t i = 0; i < heap->count; i++)
+		say_failure(heap, &heap->wanted[i], why);
+	heap->count = 0;
 }
 
 static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted,
@@ -303,6 +297,32 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 	agent_complain("heap of %s, PID %d: %s; %s", wanted->name, wanted->request.pid, verdict,
 		       path);
 }
+
+/* --- the end --- */
+
+static void give_up(struct alarm_heap *heap)
+{
+	agent_complain("--alarm-heap: the helper that looks at heaps is gone: there are no looks, "
+		       "until the agent is restarted");
+	heap->gone = true;
+	drop_all(heap, "the helper that looks is gone");
+	loop_remove(&heap->answers);
+	loop_timer_stop(&heap->next);
+	looker_end(&heap->looker);
+}
+
+void alarm_heap_free(struct alarm_heap *heap)
+{
+	if (!heap)
+		return;
+	loop_remove(&heap->answers);
+	loop_timer_stop(&heap->next);
+	looker_end(&heap->looker);
+	drop_all(heap, "the agent has ended before");
+	free(heap);
+}
+
+/* --- the loop --- */
 
 static void on_answer(void *arg, uint32_t events)
 {
