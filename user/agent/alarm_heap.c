@@ -20,9 +20,10 @@
 #include "model/alarm_state.h"
 #include "os/write_all.h"
 
-#define REST	  9   /* times as long as a look is the rest after it */
-#define NAME_MOST 192 /* bytes of a process's name */
-#define SAID_MOST 512 /* of what a look complains of, and of what it says */
+#define REST	  9	    /* times as long as a look is the rest after it */
+#define JSON_MOST (8 << 20) /* bytes of a look that are parsed for its first sentences */
+#define NAME_MOST 192	    /* bytes of a process's name */
+#define SAID_MOST 512	    /* of what a look complains of, and of what it says */
 #define WHY_MOST  (2 * SAID_MOST)
 #define BLOCK	  65536
 
@@ -208,8 +209,9 @@ static void put_why(char *why, size_t size, const struct alarm_heap *heap,
 	}
 }
 
-/* The first sentences of a look; "": it has none. They are escaped: names are the target's. */
-static void read_verdict(int json, uint64_t most, char *text, size_t size)
+/* The first sentences of a look; "": it has none, or is too large to be parsed here. They are
+ * escaped: names are the target's. */
+static void read_verdict(int json, char *text, size_t size)
 {
 	struct stat st;
 	const char *verdict;
@@ -217,7 +219,7 @@ static void read_verdict(int json, uint64_t most, char *text, size_t size)
 	json_t *look = NULL;
 
 	*text = '\0';
-	if (!fstat(json, &st) && st.st_size > 0 && (uint64_t)st.st_size <= most)
+	if (!fstat(json, &st) && st.st_size > 0 && st.st_size <= JSON_MOST)
 		raw = malloc((size_t)st.st_size);
 	if (raw && pread(json, raw, (size_t)st.st_size, 0) == st.st_size)
 		look = json_loadb(raw, (size_t)st.st_size, 0, NULL);
@@ -286,7 +288,7 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 	int err = keep(heap, wanted, STORE_HEAP_JSON, answer->json, other, sizeof(other));
 
 	err = err ?: keep(heap, wanted, STORE_HEAP_TEXT, answer->text, path, sizeof(path));
-	read_verdict(answer->json, heap->file_bytes, verdict, sizeof(verdict));
+	read_verdict(answer->json, verdict, sizeof(verdict));
 	if (err) {
 		agent_complain("heap of %s, PID %d: %s; the look can't be kept: %s", wanted->name,
 			       wanted->request.pid, verdict, strerror(-err));
