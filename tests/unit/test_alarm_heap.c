@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,6 +98,13 @@ static int killed(pid_t pid, FILE *text, FILE *json)
 	/* As the OOM killer does. */
 	kill(getpid(), SIGKILL);
 	return EXIT_DONE;
+}
+
+static int kills_helper(pid_t pid, FILE *text, FILE *json)
+{
+	(void)pid, (void)text, (void)json;
+	kill(getppid(), SIGKILL);
+	return slow(pid, text, json);
 }
 
 static int large(pid_t pid, FILE *text, FILE *json)
@@ -197,25 +205,28 @@ static void test_ends_with_the_agent(void **state)
 {
 	struct looker looker = {};
 	struct looker_request request = {.pid = getpid()};
-	int ends[2];
 	pid_t child;
-	char byte;
+	int count = 0, status;
 
 	(void)state;
 	request.start_ticks = proc_start_ticks(getpid());
-	/* The write end is in the helper and its child until both have ended. */
-	assert_int_equal(pipe(ends), 0);
+	/* Whose parent has ended is this process's child from then on. */
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	child = fork();
 	if (!child) {
 		if (looker_fork(&looker, slow, WAIT_MS) || looker_ask(&looker, &request))
 			_exit(1);
-		usleep(200000);
+		usleep(300000);
 		_exit(0);
 	}
-	close(ends[1]);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-	assert_int_equal(read(ends[0], &byte, 1), 0);
-	close(ends[0]);
+	alarm(WAIT_MS / 1000);
+	while (waitpid(-1, &status, 0) > 0)
+		count++;
+	alarm(0);
+	assert_int_equal(errno, ECHILD);
+	/* The agent, the helper, and what looked. */
+	assert_int_equal(count, 3);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 
 /* --- what the agent keeps --- */
@@ -368,7 +379,7 @@ static void test_bounds(void **state)
 
 	subject.rss_bytes = 600ll * MIB;
 	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
-	assert_non_null(strstr(words, "RSS 0.6 GiB is more than --alarm-heap-rss, 0.5 GiB"));
+	assert_non_null(strstr(words, "RSS 600.0 MiB is more than --alarm-heap-rss, 512.0 MiB"));
 	subject.rss_bytes = MIB;
 	subject.looked = 10000 - 3599;
 	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
@@ -387,6 +398,43 @@ static void test_bounds(void **state)
 	}
 	assert_true(clock_ms(CLOCK_MONOTONIC) - began_ms >= ALARM_HEAP_WAITS * 450);
 	assert_true(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
+	alarm_heap_free(heap);
+}
+
+/* What was promised and is not made is said, where it would be. */
+static void test_promised(void **state)
+{
+	struct place *place = *state;
+	struct alarm_heap *heap = begin(place, slow, WAIT_MS);
+	char *text;
+
+	ask_for(heap, place, 0);
+	ask_for(heap, place, 1);
+	alarm_heap_free(heap);
+	for (int i = 0; i < 2; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "alarm-20231114T22132%dZ-7.heap.txt", i);
+		text = await(place, name);
+		assert_non_null(strstr(text, ": the agent has ended before\n"));
+		free(text);
+	}
+}
+
+/* The helper is killed: the look that goes on is not made, nor is another one. */
+static void test_helper_is_killed(void **state)
+{
+	struct place *place = *state;
+	struct alarm_heap *heap = begin(place, kills_helper, WAIT_MS);
+	struct alarm_heap_subject subject = subject_of(getpid());
+	char words[512], *text;
+
+	ask_for(heap, place, 0);
+	text = await(place, "alarm-20231114T221320Z-7.heap.txt");
+	assert_non_null(strstr(text, ": the helper that looks is gone\n"));
+	free(text);
+	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
+	assert_non_null(strstr(words, "the helper that looks is gone"));
 	alarm_heap_free(heap);
 }
 
@@ -461,6 +509,8 @@ int main(void)
 		TEST(test_failures),
 		TEST(test_too_large),
 		TEST(test_bounds),
+		TEST(test_promised),
+		TEST(test_helper_is_killed),
 		cmocka_unit_test(test_real),
 	};
 

@@ -17,14 +17,15 @@
 #include "agent/agent_private.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/alarm_state.h"
 #include "os/write_all.h"
 
-#define REST	   9   /* times as long as a look is the rest after it */
-#define NAME_MOST  192 /* bytes of a process's name */
-#define SAID_MOST  512 /* of what a look complains of, and of what it says */
-#define WHY_MOST   (2 * SAID_MOST)
-#define BLOCK	   65536
-#define GIB(bytes) ((double)(bytes) / (1 << 30))
+#define REST	  9	    /* times as long as a look is the rest after it */
+#define JSON_MOST (8 << 20) /* bytes of a look that are parsed for its first sentences */
+#define NAME_MOST 192	    /* bytes of a process's name */
+#define SAID_MOST 512	    /* of what a look complains of, and of what it says */
+#define WHY_MOST  (2 * SAID_MOST)
+#define BLOCK	  65536
 
 struct wanted {
 	struct looker_request request;
@@ -66,16 +67,6 @@ struct alarm_heap *alarm_heap_new(struct store *store, looker_heap_fn *look, uns
 	return NULL;
 }
 
-void alarm_heap_free(struct alarm_heap *heap)
-{
-	if (!heap)
-		return;
-	loop_remove(&heap->answers);
-	loop_timer_stop(&heap->next);
-	looker_end(&heap->looker);
-	free(heap);
-}
-
 void alarm_heap_limit(struct alarm_heap *heap, uint64_t rss_bytes, uint64_t file_bytes)
 {
 	heap->rss_bytes = rss_bytes;
@@ -87,13 +78,16 @@ void alarm_heap_limit(struct alarm_heap *heap, uint64_t rss_bytes, uint64_t file
 bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subject *subject,
 		    double now, char *words, size_t size)
 {
+	char rss[32], most[32];
+
+	alarm_put_bytes(rss, sizeof(rss), (double)subject->rss_bytes);
+	alarm_put_bytes(most, sizeof(most), (double)heap->rss_bytes);
 	if (heap->gone)
 		snprintf(words, size, "its heap is not looked at: the helper that looks is gone");
 	else if (subject->rss_bytes > 0 && (uint64_t)subject->rss_bytes > heap->rss_bytes)
 		snprintf(words, size,
-			 "its heap is not looked at: RSS %.1f GiB is more than "
-			 "--alarm-heap-rss, %.1f GiB",
-			 GIB(subject->rss_bytes), GIB(heap->rss_bytes));
+			 "its heap is not looked at: RSS %s is more than --alarm-heap-rss, %s", rss,
+			 most);
 	else if (subject->looked > 0 && now - subject->looked < ALARM_HEAP_AGAIN)
 		snprintf(words, size,
 			 "its heap is not looked at: it was, %.0f min ago; once an hour is all",
@@ -106,16 +100,7 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
 	return false;
 }
 
-static void give_up(struct alarm_heap *heap)
-{
-	agent_complain("--alarm-heap: the helper that looks at heaps is gone: there are no looks, "
-		       "until the agent is restarted");
-	heap->gone = true;
-	heap->count = 0;
-	loop_remove(&heap->answers);
-	loop_timer_stop(&heap->next);
-	looker_end(&heap->looker);
-}
+static void give_up(struct alarm_heap *heap);
 
 /* Begins the next look, if there is one, and not before the rest after the last one is over. */
 static void look_at_first(void *arg)
@@ -224,8 +209,9 @@ static void put_why(char *why, size_t size, const struct alarm_heap *heap,
 	}
 }
 
-/* The first sentences of a look; "": it has none. They are escaped: names are the target's. */
-static void read_verdict(int json, uint64_t most, char *text, size_t size)
+/* The first sentences of a look; "": it has none, or is too large to be parsed here. They are
+ * escaped: names are the target's. */
+static void read_verdict(int json, char *text, size_t size)
 {
 	struct stat st;
 	const char *verdict;
@@ -233,7 +219,7 @@ static void read_verdict(int json, uint64_t most, char *text, size_t size)
 	json_t *look = NULL;
 
 	*text = '\0';
-	if (!fstat(json, &st) && st.st_size > 0 && (uint64_t)st.st_size <= most)
+	if (!fstat(json, &st) && st.st_size > 0 && st.st_size <= JSON_MOST)
 		raw = malloc((size_t)st.st_size);
 	if (raw && pread(json, raw, (size_t)st.st_size, 0) == st.st_size)
 		look = json_loadb(raw, (size_t)st.st_size, 0, NULL);
@@ -270,15 +256,28 @@ static void keep_failure(const struct alarm_heap *heap, const struct wanted *wan
 			       wanted->request.pid, strerror(-err));
 }
 
+static void say_failure(const struct alarm_heap *heap, const struct wanted *wanted, const char *why)
+{
+	agent_complain("heap of %s, PID %d, was not looked at: %s", wanted->name,
+		       wanted->request.pid, why);
+	keep_failure(heap, wanted, why);
+}
+
 static void tell_failure(const struct alarm_heap *heap, const struct wanted *wanted,
 			 const struct looker_answer *answer)
 {
 	char why[WHY_MOST];
 
 	put_why(why, sizeof(why), heap, answer);
-	agent_complain("heap of %s, PID %d, was not looked at: %s", wanted->name,
-		       wanted->request.pid, why);
-	keep_failure(heap, wanted, why);
+	say_failure(heap, wanted, why);
+}
+
+/* None of those that were asked for is made any more. */
+static void drop_all(struct alarm_heap *heap, const char *why)
+{
+	for (size_t i = 0; i < heap->count; i++)
+		say_failure(heap, &heap->wanted[i], why);
+	heap->count = 0;
 }
 
 static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted,
@@ -289,7 +288,7 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 	int err = keep(heap, wanted, STORE_HEAP_JSON, answer->json, other, sizeof(other));
 
 	err = err ?: keep(heap, wanted, STORE_HEAP_TEXT, answer->text, path, sizeof(path));
-	read_verdict(answer->json, heap->file_bytes, verdict, sizeof(verdict));
+	read_verdict(answer->json, verdict, sizeof(verdict));
 	if (err) {
 		agent_complain("heap of %s, PID %d: %s; the look can't be kept: %s", wanted->name,
 			       wanted->request.pid, verdict, strerror(-err));
@@ -300,6 +299,32 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 	agent_complain("heap of %s, PID %d: %s; %s", wanted->name, wanted->request.pid, verdict,
 		       path);
 }
+
+/* --- the end --- */
+
+static void give_up(struct alarm_heap *heap)
+{
+	agent_complain("--alarm-heap: the helper that looks at heaps is gone: there are no looks, "
+		       "until the agent is restarted");
+	heap->gone = true;
+	drop_all(heap, "the helper that looks is gone");
+	loop_remove(&heap->answers);
+	loop_timer_stop(&heap->next);
+	looker_end(&heap->looker);
+}
+
+void alarm_heap_free(struct alarm_heap *heap)
+{
+	if (!heap)
+		return;
+	loop_remove(&heap->answers);
+	loop_timer_stop(&heap->next);
+	looker_end(&heap->looker);
+	drop_all(heap, "the agent has ended before");
+	free(heap);
+}
+
+/* --- the loop --- */
 
 static void on_answer(void *arg, uint32_t events)
 {

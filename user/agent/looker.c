@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -170,6 +171,7 @@ static void be_killed_first(void)
 static void serve(int socket, looker_heap_fn *heap, unsigned most_ms, pid_t parent)
 {
 	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	const struct rlimit none = {0, 0};
 	int nothing = open("/", O_PATH | O_CLOEXEC);
 	struct looker_request request;
 	struct confined confined;
@@ -180,6 +182,10 @@ static void serve(int socket, looker_heap_fn *heap, unsigned most_ms, pid_t pare
 	be_killed_first();
 	for (int i = 0; i <= STDOUT_FILENO && nothing >= 0; i++)
 		dup2(nothing, i);
+	/* It needs none of the agent's, and leaves no copy of a target's memory. */
+	syscall(SYS_close_range, STDERR_FILENO + 1, socket - 1, 0);
+	syscall(SYS_close_range, socket + 1, ~0u, 0);
+	setrlimit(RLIMIT_CORE, &none);
 	/* Its limits depend on the seccomp filter: without it, there are no looks. */
 	if (nothing < 0 || confine(CONFINE_READ | CONFINE_EXAMINE, &confined) ||
 	    confined.filter_error)
