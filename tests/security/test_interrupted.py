@@ -105,3 +105,24 @@ def test_ends_amid_huge_files(mapper, folder, how, make, count):  # noqa: F811
             assert make == sparse_elf, "it never examines that"
             return
         check_interrupted(words, has_open(folder), whole / 2)
+
+
+def catches(pid, number):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/status" % pid) as f:
+        return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (number - 1) & 1 for line in f)
+
+
+def test_signal_while_it_loads(system):
+    """No examination begins after it."""
+    said = []
+    with Target(system, "idle") as target:
+        for _ in range(5):
+            with Tool("-p", target.pid, output=False) as tool:
+                while not catches(tool.process.pid, signal.SIGINT) and tool.process.poll() is None:
+                    pass
+                tool.process.send_signal(signal.SIGINT)
+                status = tool.wait()
+                said.append((status, tool.stderr))
+    text = "interrupted before PID %d was attached to" % target.pid
+    assert [status for status, lines in said if text in lines], said
+    assert all(status == 1 for status, lines in said if text in lines), said
