@@ -97,7 +97,8 @@ enum pymem_stall {
 };
 
 /* Figures that are only counted if they are asked for, by kind: of a stack, and of an image what is
- * in no stack, such as what other tasks did to it. X(ID, true: pages; false: a count, or ns) */
+ * in no stack, such as what other tasks did to it. Append only: recordings have this order. X(ID,
+ * true: pages; false: a count, or ns) */
 #define PYMEM_EXTRAS(X)                                                           \
 	X(HUGE_PAGES, false)	 /* huge pages that became resident as a whole */ \
 	X(COLLAPSES, false)	 /* small pages became a huge one, */             \
