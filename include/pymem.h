@@ -97,22 +97,19 @@ enum pymem_stall {
 };
 
 /* Figures that are only counted if they are asked for, by kind: of a stack, and of an image what is
- * in no stack, such as what other tasks did to it. X(ID, name, true: pages) */
-#define PYMEM_EXTRAS(X)                                                                         \
-	/* huge pages that became resident as a whole */                                        \
-	X(HUGE_PAGES, "pages", false)                                                           \
-	/* small pages became a huge one, and so many were added */                             \
-	X(COLLAPSES, "collapses", false)                                                        \
-	X(COLLAPSE_FILLED, "collapse_filled_bytes", true)                                       \
-	/* pages brought back from swap, the time of these faults in ns, and pages put there */ \
-	X(SWAPPED_IN, "in_bytes", true)                                                         \
-	X(SWAPIN_NS, "wait_ns", false)                                                          \
-	X(SWAPPED_OUT, "out_bytes", true)                                                       \
-	/* pages of RSS that another task took */                                               \
-	X(TAKEN, "bytes", true)
+ * in no stack, such as what other tasks did to it. Append only: recordings have this order. X(ID,
+ * true: pages; false: a count, or ns) */
+#define PYMEM_EXTRAS(X)                                                           \
+	X(HUGE_PAGES, false)	 /* huge pages that became resident as a whole */ \
+	X(COLLAPSES, false)	 /* small pages became a huge one, */             \
+	X(COLLAPSE_FILLED, true) /* and so many were added */                     \
+	X(SWAPPED_IN, true)	 /* brought back from swap, */                    \
+	X(SWAPIN_NS, false)	 /* and how long these faults took */             \
+	X(SWAPPED_OUT, true)	 /* put there */                                  \
+	X(TAKEN, true)		 /* of RSS, that another task took */
 
 enum pymem_extra {
-#define PYMEM_EXTRA_ENUM(id, name, pages) PYMEM_EXTRA_##id,
+#define PYMEM_EXTRA_ENUM(id, pages) PYMEM_EXTRA_##id,
 	PYMEM_EXTRAS(PYMEM_EXTRA_ENUM)
 #undef PYMEM_EXTRA_ENUM
 		PYMEM_EXTRA_COUNT,

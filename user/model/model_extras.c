@@ -8,7 +8,7 @@ void model_add_extras(const struct model *model, uint64_t sum[PYMEM_EXTRA_COUNT]
 		      const __u64 more[PYMEM_EXTRA_COUNT])
 {
 	static const bool in_pages[PYMEM_EXTRA_COUNT] = {
-#define IN_PAGES(id, name, pages) pages,
+#define IN_PAGES(id, pages) pages,
 		PYMEM_EXTRAS(IN_PAGES)
 #undef IN_PAGES
 	};
