@@ -123,6 +123,6 @@ def test_signal_while_it_loads(system):
                 tool.process.send_signal(signal.SIGINT)
                 status = tool.wait()
                 said.append((status, tool.stderr))
-    text = "interrupted before PID %d was attached to" % target.pid
+    text = b"interrupted before PID %d was attached to" % target.pid
     assert [status for status, lines in said if text in lines], said
     assert all(status == 1 for status, lines in said if text in lines), said
