@@ -309,7 +309,7 @@ def swap(size=64 << 20):
 def swapped():
     """What goes to swap and comes back, on the line that brings it back, and the wait for it."""
     with swap():
-        test_extras.test_swap(types.SimpleNamespace(command=PYTHON))
+        test_extras.check_swap(types.SimpleNamespace(command=PYTHON))
 
 
 def lines():
