@@ -16,11 +16,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/http_reply.h"
 #include "agent/push.h"
 #include "agent/push_target.h"
+#include "os/confine.h"
 #include "os/resolver.h"
 
 #define NS 1000000000ULL
@@ -429,10 +431,84 @@ static void hosts(void **state)
 	assert_memory_equal(answer.list[1].number, &v6, sizeof(v6));
 }
 
+/* Of /proc/PID/status, without blanks before it. The caller has room for 128. */
+static void status_of(pid_t pid, const char *field, char *value)
+{
+	char path[64], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (!found && fgets(line, sizeof(line), file))
+		found = !strncmp(line, field, strlen(field)) && line[strlen(field)] == ':';
+	fclose(file);
+	assert_true(found);
+	line[strcspn(line, "\n")] = '\0';
+	snprintf(value, 128, "%.127s", line + strlen(field) + 1 + strspn(line + strlen(field) + 1, "\t "));
+}
+
+/* It has no rights, and if it may, it is nobody. */
+static void check_rights(pid_t pid, const struct resolver_rights *rights)
+{
+	char value[128];
+
+	status_of(pid, "CapEff", value);
+	assert_string_equal(value, "0000000000000000");
+	status_of(pid, "CapPrm", value);
+	assert_string_equal(value, "0000000000000000");
+	status_of(pid, "NoNewPrivs", value);
+	assert_string_equal(value, "1");
+	status_of(pid, "Seccomp", value);
+	assert_string_equal(value, rights->filter_error ? "0" : "2");
+	if (geteuid()) {
+		assert_int_equal(rights->user_error, -EPERM);
+		return;
+	}
+	assert_int_equal(rights->user_error, 0);
+	status_of(pid, "Uid", value);
+	assert_string_equal(value, "65534\t65534\t65534\t65534");
+	status_of(pid, "Gid", value);
+	assert_string_equal(value, "65534\t65534\t65534\t65534");
+	status_of(pid, "Groups", value);
+	assert_string_equal(value, "");
+}
+
+/* Who started it ends without the right to signal it. */
+static void ends_with_its_parent(void **state)
+{
+	struct pollfd end = {.events = POLLIN};
+	int pipes[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct confined confined;
+		struct resolver resolver;
+		struct resolver_rights rights;
+
+		/* The helper has it as its standard error. */
+		_exit(dup2(pipes[1], STDERR_FILENO) < 0 || resolver_start(&resolver, &rights) ||
+		      confine(0, &confined) || resolver_ask(&resolver, 1, "profiles.invalid"));
+	}
+	close(pipes[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	end.fd = pipes[0];
+	assert_int_equal(poll(&end, 1, 5000), 1);
+	assert_true(end.revents & POLLHUP);
+	close(pipes[0]);
+}
+
 /* A helper answers, and has nothing of its parent. */
 static void names(void **state)
 {
 	struct pollfd ready = {.events = POLLIN};
+	struct resolver_rights rights;
 	struct resolver resolver;
 	struct resolver_answer answer = {};
 	char folder_of_files[64], name[RESOLVER_NAME + 1] = "";
@@ -447,7 +523,8 @@ static void names(void **state)
 	}
 	if (!answer.count)
 		skip();
-	assert_int_equal(resolver_start(&resolver), 0);
+	assert_int_equal(resolver_start(&resolver, &rights), 0);
+	check_rights(resolver.pid, &rights);
 	snprintf(folder_of_files, sizeof(folder_of_files), "/proc/%d/fd", resolver.pid);
 	files = opendir(folder_of_files);
 	assert_non_null(files);
@@ -479,6 +556,7 @@ int main(void)
 		cmocka_unit_test(endless),  cmocka_unit_test(times_to_come_again),
 		cmocka_unit_test(back_off), cmocka_unit_test(verdicts),
 		cmocka_unit_test(hosts),    cmocka_unit_test(names),
+		cmocka_unit_test(ends_with_its_parent),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -161,6 +161,26 @@ static int open_target(const struct agent_options *o, struct push_target *target
 	return err;
 }
 
+/* 0, or an exit status after it was explained. */
+static int start_resolver(const struct agent_options *o, struct resolver *resolver)
+{
+	struct resolver_rights rights;
+	int err = resolver_start(resolver, &rights);
+
+	if (err) {
+		agent_complain("the process that looks up names can't be started: %s",
+			       strerror(-err));
+		return EXIT_FAILED;
+	}
+	if (rights.filter_error)
+		agent_complain("the process that looks up names has no seccomp filter: %s",
+			       strerror(-rights.filter_error));
+	if (rights.user_error && o->verbosity >= 1)
+		agent_complain("the process that looks up names keeps its user: %s",
+			       strerror(-rights.user_error));
+	return 0;
+}
+
 int agent_push_open(struct agent *a, struct agent_push **push)
 {
 	const struct agent_options *o = &a->options;
@@ -178,12 +198,9 @@ int agent_push_open(struct agent *a, struct agent_push **push)
 	if (!o->push)
 		return 0;
 	/* Before the target, which has secrets. A name may come with SIGHUP. */
-	err = resolver_start(&resolver);
-	if (err) {
-		agent_complain("the process that looks up names can't be started: %s",
-			       strerror(-err));
-		return EXIT_FAILED;
-	}
+	err = start_resolver(o, &resolver);
+	if (err)
+		return err;
 	err = open_target(o, &target);
 	if (err) {
 		resolver_stop(&resolver);

@@ -29,10 +29,16 @@ struct resolver { /* {-1, -1}: there is none */
 	int fd;
 };
 
-/* Forks the helper and waits until it has given up all rights. It has no descriptor of this process
+struct resolver_rights {
+	int user_error;	  /* 0, or -errno: the helper could not become another user */
+	int filter_error; /* 0, or -errno: it has no seccomp filter */
+};
+
+/* Forks the helper and waits until it has given up all rights: capabilities, and the user (65534,
+ * without groups), if this process has the right to change it. It has no descriptor of this process
  * but standard error. Processes that are forked later have the socket to it, and could ask it. It
  * ends when this process does. 0 or -errno. */
-int resolver_start(struct resolver *resolver);
+int resolver_start(struct resolver *resolver, struct resolver_rights *rights);
 /* Ends it. */
 void resolver_stop(struct resolver *resolver);
 
