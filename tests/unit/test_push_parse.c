@@ -85,6 +85,8 @@ static void wrong_urls(void **state)
 		"http://[1.2.3.4]",
 		"http://[fe80::1%25eth0]",
 		"http://user:secret@x",
+		"http://me:p/w@x",
+		"http://me:12/w@x",
 		"http://a b",
 		"http://a\r\nX: y",
 		"http://-x",
@@ -239,6 +241,27 @@ static void secrets_that_are_refused(void **state)
 	head_of(&access, "it has no certificates in PEM");
 }
 
+/* Nor is a part of it shown. */
+static void passwords_in_urls(void **state)
+{
+	static const char *const urls[] = {
+		"http://me:secret@x", "http://me:a/secret@x",	"http://me:12/secret@x",
+		"me:secret@x",	      "http://x/?token=secret", "http://x/#secret",
+		"ftp://me:secret@x",  "http://x?secret",	"http://me:a?secret@x",
+	};
+	struct push_access access = {};
+	struct push_target target;
+	char why[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		access.url = urls[i];
+		assert_int_equal(push_target_open(&target, &access, why, sizeof(why)), -EINVAL);
+		if (strncmp(why, "--push: ", 8) != 0 || strstr(why, "secret"))
+			fail_msg("%s", why);
+	}
+}
+
 /* --- answers --- */
 
 static int take(struct http_reply *r, const char *text, size_t piece)
@@ -266,7 +289,7 @@ static void check_answer(const char *text, unsigned status, int64_t retry_after,
 			assert_int_equal(http_reply_end(&r), 0);
 		assert_int_equal(r.status, status);
 		assert_int_equal(r.retry_after, retry_after);
-		http_reply_words(&r, said, sizeof(said));
+		http_reply_words(&r, NULL, said, sizeof(said));
 		assert_string_equal(said, words);
 	}
 }
@@ -291,6 +314,32 @@ static void answers(void **state)
 	check_answer("HTTP/1.1 401 x\r\n\r\n\x1b[2Jevil\nmore", 401, -1,
 		     "401 Unauthorized: \\x1b[2Jevil");
 	check_answer("HTTP/1.1 599 x\r\n\r\n", 599, -1, "599");
+}
+
+/* A server that repeats what it was sent: all of the secret, what fits, with escapes in it. */
+static void repeats(void **state)
+{
+	static const char *const texts[] = {
+		"Authorization: Bearer glc_eyJvIjoiMSIsIm4iOiJ4",
+		"glc_eyJvIj",
+		"glc\\u005feyJvIjoiMS",
+		"{\"message\":\"no user: Bearer glc_eyJvIjoiMSIsIm4iOiJ4\"}",
+	};
+	struct http_reply r;
+	char head[256], said[600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(head, sizeof(head), "HTTP/1.1 401 x\r\n\r\n%s", texts[i]);
+		take(&r, head, 1000);
+		http_reply_words(&r, "glc_eyJvIjoiMSIsIm4iOiJ4", said, sizeof(said));
+		assert_string_equal(said, "401 Unauthorized: (it repeats the secret)");
+		http_reply_words(&r, "glc_eYjViJOImsiSiM4IoIj4", said, sizeof(said));
+		assert_null(strstr(said, "repeats"));
+	}
+	take(&r, "HTTP/1.1 401 x\r\n\r\nno user x1", 1000);
+	http_reply_words(&r, "x1", said, sizeof(said));
+	assert_string_equal(said, "401 Unauthorized: (it repeats the secret)");
 }
 
 static void no_answers(void **state)
@@ -557,6 +606,8 @@ int main(void)
 		cmocka_unit_test(back_off), cmocka_unit_test(verdicts),
 		cmocka_unit_test(hosts),    cmocka_unit_test(names),
 		cmocka_unit_test(ends_with_its_parent),
+		cmocka_unit_test(passwords_in_urls),
+		cmocka_unit_test(repeats),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

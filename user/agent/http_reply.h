@@ -40,7 +40,8 @@ int http_reply_end(struct http_reply *reply);
 int64_t http_reply_retry_after(const char *text, int64_t now);
 
 /* Writes what the server says of an error in one line, "503 Service Unavailable: no ingester",
- * escaped and cut at `size`. */
-void http_reply_words(const struct http_reply *reply, char *words, size_t size);
+ * escaped and cut at `size`. A server may repeat what it was sent: if there is a part of `secret`
+ * (NULL: there is none) in it, what it says is left out. */
+void http_reply_words(const struct http_reply *reply, const char *secret, char *words, size_t size);
 
 #endif

@@ -227,7 +227,7 @@ static void on_done(void *arg, int err, const struct http_reply *reply, const ch
 	if (err)
 		snprintf(words, sizeof(words), "%s", why);
 	else
-		http_reply_words(reply, words, sizeof(words));
+		http_reply_words(reply, push_target_secret(&p->target), words, sizeof(words));
 	if (verdict == PUSH_TAKEN)
 		taken(p);
 	else if (verdict == PUSH_REFUSED)

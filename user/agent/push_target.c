@@ -173,7 +173,10 @@ int push_target_open(struct push_target *t, const struct push_access *access, ch
 
 	*t = (struct push_target){};
 	err = push_url_parse(access->url, &t->url, what, sizeof(what));
-	if (err)
+	/* One with these signs may have a password in it. */
+	if (err && strpbrk(access->url, "@?#"))
+		snprintf(why, size, "--push: %s", what);
+	else if (err)
 		snprintf(why, size, "--push %s: %s", access->url, what);
 	err = err ?: check(t, access, why, size);
 	if (!err) {
@@ -196,6 +199,13 @@ void push_target_close(struct push_target *t)
 	free(t->shown);
 	free(t->tenant);
 	*t = (struct push_target){};
+}
+
+const char *push_target_secret(const struct push_target *t)
+{
+	const char *blank = t->authorization ? strchr(t->authorization, ' ') : NULL;
+
+	return blank ? blank + 1 : t->authorization;
 }
 
 char *push_target_head(const struct push_target *t, size_t body_size)

@@ -27,6 +27,9 @@ int push_target_open(struct push_target *target, const struct push_access *acces
 		     size_t size);
 void push_target_close(struct push_target *target);
 
+/* What nobody may see of `authorization`, which is in there. NULL: there is no secret. */
+const char *push_target_secret(const struct push_target *target);
+
 /* The head of a request with a body of so many bytes, with a NUL behind it, for given_file_wipe().
  * NULL: out of memory. */
 char *push_target_head(const struct push_target *target, size_t body_size);

@@ -115,7 +115,8 @@ int push_url_parse(const char *text, struct push_url *url, char *why, size_t siz
 		return refuse("give http://HOST[:PORT] or https://HOST[:PORT]", why, size);
 	rest = text + (url->tls ? 8 : 7);
 	end = rest + strcspn(rest, "/?#");
-	if (memchr(rest, '@', (size_t)(end - rest)))
+	/* Wherever it is: a password may have a slash in it. */
+	if (strchr(rest, '@'))
 		return refuse("a name and a password go into --push-password-file", why, size);
 	brackets = *rest == '[';
 	close = memchr(rest, ']', (size_t)(end - rest));
