@@ -254,6 +254,7 @@ def test_names(store, tmp_path):
     (["--push", "http://me:secret@x"], "--push: a name and a password go into --push-password-file"),
     (["--push", "http://me:p/secret@x"], "--push: a name and a password go into --push-password-file"),
     (["--push-every", "15"], "--push-ca need --push"),
+    (["--push", "http://127.0.0.1", "--push-every", "901"], "seconds from 1 to 900"),
     (["--push", "http://192.0.2.1", "--push-token-file", "SECRET"], "others on the network could read the token or the password"),
     (["--push", "https://192.0.2.1", "--push-ca", "/dev/null"], "--push-ca /dev/null: it is no file"),
     (["--push", "http://127.0.0.1", "--push-tenant", "a b"], "--push-tenant: a tenant has"),

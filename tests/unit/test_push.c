@@ -209,13 +209,18 @@ static void begin(struct given *g, const char *const *answers, size_t count)
 	assert_non_null(g->push);
 }
 
-static void add(struct given *g, char letter, size_t size)
+static void add_of(struct given *g, char letter, size_t size, int64_t began)
 {
 	uint8_t *body = malloc(size);
 
 	assert_non_null(body);
 	memset(body, letter, size);
-	push_add(g->push, body, size);
+	push_add(g->push, body, size, began);
+}
+
+static void add(struct given *g, char letter, size_t size)
+{
+	add_of(g, letter, size, push_now());
 }
 
 static size_t done_of(const struct given *g)
@@ -390,9 +395,33 @@ static void finishes(void **state)
 	assert_non_null(strstr(g->said, "ends with 2 profiles that were not pushed to "));
 }
 
+/* What a Pyroscope would refuse, since it began an hour ago, is not sent. */
+static void is_too_old(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, 1);
+	add_of(g, 'a', 10, push_now() - (int64_t)PUSH_OLD_NS - 1);
+	add_of(g, 'b', 10, push_now() - (int64_t)PUSH_OLD_NS - 1);
+	add_of(g, 'c', 10, push_now() - (int64_t)(PUSH_OLD_NS - 60 * NS));
+	push_watch(g->push, g->loop);
+	run_until(g, 1);
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(c.dropped[PUSH_DROP_OLD], 2);
+	assert_string_equal(push_drop_name(PUSH_DROP_OLD), "old");
+	assert_int_equal(g->server.requests, 1);
+	assert_non_null(strstr(g->server.request, "\r\n\r\nccc"));
+	assert_int_equal(g->bad, 1);
+	assert_non_null(strstr(g->said, " that began 55 minutes ago\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(is_too_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchanges, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),

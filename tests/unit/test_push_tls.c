@@ -191,7 +191,7 @@ static int push_to(struct given *g, const char *host, const char *ca, bool tls)
 		fail_msg("%s", why);
 	g->push = push_new(&target, &none, say, g);
 	assert_non_null(g->push);
-	push_add(g->push, body, BODY);
+	push_add(g->push, body, BODY, push_now());
 	push_watch(g->push, g->loop);
 	loop_timer_start(g->loop, &g->guard, GUARD, 0, on_late, g);
 	loop_timer_start(g->loop, &g->look, NS / 1000, NS / 1000, on_look, g);

@@ -34,6 +34,7 @@ struct agent_push {
 	struct loop_timer due;
 	unsigned window;   /* of the source: one of two, in turns */
 	uint64_t began_ns; /* the window; 0: none is open */
+	int64_t began;	   /* the same, of push_now() */
 	uint64_t kept_due_ns;
 	uint64_t cpu_ns;
 	int error; /* of making a profile, as was said last */
@@ -52,7 +53,7 @@ static void say(void *arg, bool bad, const char *words)
 /* --- profiles --- */
 
 /* What came since the window began, which ends. 0 or -errno. */
-static int push_window(struct agent_push *p, unsigned window)
+static int push_window(struct agent_push *p, unsigned window, int64_t began)
 {
 	struct model *model = pprof_source_model(p->agent->pprof, window);
 	uint8_t *body = NULL;
@@ -61,7 +62,7 @@ static int push_window(struct agent_push *p, unsigned window)
 
 	pprof_source_close(p->agent->pprof, window);
 	if (!err && body)
-		push_add(p->push, body, size);
+		push_add(p->push, body, size, began);
 	return err;
 }
 
@@ -72,6 +73,7 @@ static int open_window(struct agent_push *p)
 	p->window = p->window == PPROF_PUSHED ? PPROF_PUSHED + 1 : PPROF_PUSHED;
 	err = pprof_source_open(p->agent->pprof, p->window);
 	p->began_ns = err ? 0 : clock_ns(CLOCK_MONOTONIC);
+	p->began = push_now();
 	return err;
 }
 
@@ -80,11 +82,12 @@ static int push_and_open(struct agent_push *p)
 {
 	bool was_open = p->began_ns;
 	unsigned window = p->window;
+	int64_t began = p->began;
 	/* Messages come before figures. */
 	int err = profiler_poll(p->agent->profiler);
 
 	err = open_window(p) ?: err;
-	return was_open ? push_window(p, window) ?: err : err;
+	return was_open ? push_window(p, window, began) ?: err : err;
 }
 
 static int push_kept(struct agent_push *p)
@@ -102,7 +105,7 @@ static int push_kept(struct agent_push *p)
 	err = model ? push_profiles(model, true, &body, &size) : -errno;
 	report_free(report);
 	if (!err && body)
-		push_add(p->push, body, size);
+		push_add(p->push, body, size, push_now());
 	now = clock_ns(CLOCK_MONOTONIC);
 	p->kept_due_ns = now + KEPT_REST * (now - began);
 	return err;
@@ -257,7 +260,7 @@ void agent_push_stop(struct agent_push *p)
 		return;
 	loop_timer_stop(&p->due);
 	if (p->began_ns && clock_ns(CLOCK_MONOTONIC) - p->began_ns >= LEAST_NS)
-		tell(p, profiler_poll(p->agent->profiler) ?: push_window(p, p->window));
+		tell(p, profiler_poll(p->agent->profiler) ?: push_window(p, p->window, p->began));
 }
 
 void agent_push_finish(struct agent_push *p)

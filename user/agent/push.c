@@ -15,12 +15,15 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/clock.h"
+
 #define NS	 1000000000ULL
 #define SENTENCE 1024
 
 struct body {
 	uint8_t *bytes;
 	size_t size;
+	int64_t began;
 };
 
 enum state { STATE_NONE, STATE_GOOD, STATE_FAILS, STATE_REFUSED };
@@ -38,7 +41,7 @@ struct push {
 	unsigned failures;  /* in a row */
 	enum state state;
 	uint64_t told_dropped; /* of counts.dropped[], together, when it was last told */
-	bool told_full;
+	bool told_full, told_old;
 	struct push_counts counts;
 	push_say_fn *say;
 	void *say_arg;
@@ -93,7 +96,7 @@ enum push_verdict push_verdict(unsigned status)
 
 const char *push_drop_name(enum push_drop drop)
 {
-	static const char *const names[] = {"full", "refused", "ended"};
+	static const char *const names[] = {"full", "refused", "ended", "old"};
 
 	return names[drop];
 }
@@ -142,7 +145,28 @@ static void make_room(struct push *p, size_t size)
 	}
 }
 
-void push_add(struct push *p, uint8_t *body, size_t size)
+int64_t push_now(void)
+{
+	return (int64_t)clock_ns(CLOCK_BOOTTIME);
+}
+
+/* Not while one is being sent. */
+static void drop_old(struct push *p)
+{
+	int64_t least = push_now() - (int64_t)PUSH_OLD_NS;
+
+	for (size_t i = p->count; i-- > 0;) {
+		if (p->waiting[i].began > least)
+			continue;
+		if (!p->told_old)
+			tell(p, true, "drops profiles for %s that began 55 minutes ago",
+			     p->target.shown);
+		p->told_old = true;
+		drop(p, i, PUSH_DROP_OLD);
+	}
+}
+
+void push_add(struct push *p, uint8_t *body, size_t size, int64_t began)
 {
 	make_room(p, size);
 	if (p->count == PUSH_WAITING || p->bytes + size > PUSH_BYTES) {
@@ -151,7 +175,7 @@ void push_add(struct push *p, uint8_t *body, size_t size)
 		free(body);
 		return;
 	}
-	p->waiting[p->count++] = (struct body){body, size};
+	p->waiting[p->count++] = (struct body){body, size, began};
 	p->bytes += size;
 	if (p->loop && !p->tries && !p->again.loop)
 		try_next(p);
@@ -178,7 +202,7 @@ static void set_state(struct push *p, enum state state)
 {
 	p->state = state;
 	p->told_dropped = all_dropped(p);
-	p->told_full = false;
+	p->told_full = p->told_old = false;
 }
 
 static void taken(struct push *p)
@@ -244,6 +268,7 @@ static void try_next(struct push *p)
 	const struct body *body;
 	int err;
 
+	drop_old(p);
 	if (!p->count)
 		return;
 	p->tried = p->latest ? p->count - 1 : 0;

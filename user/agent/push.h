@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Sends bodies to a server of profiles, one after the other, and keeps some that could not be sent
- * yet. It does not know what is in them. */
+ * yet. It does not know what is in them, but for when that began: Pyroscope refuses what began more
+ * than an hour ago. */
 #ifndef PUSH_H
 #define PUSH_H
 
@@ -12,10 +13,13 @@
 #define PUSH_BACK_MOST (300 * PUSH_BACK_MIN)
 #define PUSH_WAIT_MOST (3600 * PUSH_BACK_MIN) /* whatever the server asks for */
 
+#define PUSH_OLD_NS    (3300 * PUSH_BACK_MIN) /* after its begin, a body is not tried any more */
+
 enum push_drop {
 	PUSH_DROP_FULL,	   /* the oldest, since others came */
 	PUSH_DROP_REFUSED, /* the server does not want it */
 	PUSH_DROP_ENDED,   /* the agent has ended */
+	PUSH_DROP_OLD,	   /* it began PUSH_OLD_NS ago */
 	PUSH_DROPS
 };
 
@@ -43,8 +47,10 @@ void push_free(struct push *push);
 void push_watch(struct push *push, struct loop *loop);
 /* Takes over the target in place of the one before; what waits goes there, at once. */
 void push_set_target(struct push *push, struct push_target *target);
-/* Takes over the body. */
-void push_add(struct push *push, uint8_t *body, size_t size);
+/* The time now, in nanoseconds, also of those in which the host was suspended. */
+int64_t push_now(void);
+/* Takes over the body. `began`: of push_now(), when that began which it tells of. */
+void push_add(struct push *push, uint8_t *body, size_t size, int64_t began);
 /* Sends what waits, the latest first, in a loop of its own, for so many ns at most. What is left is
  * dropped. To be called last, while the loop of push_watch() does not run. */
 void push_finish(struct push *push, uint64_t ns);
