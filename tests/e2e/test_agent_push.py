@@ -145,6 +145,7 @@ def test_later(store, tmp_path, mode, words):
 
 @pytest.mark.parametrize("mode, words", [
     ((400, (), b'{"code":"invalid_argument","message":"service \\"x\\" is unknown"}'), '400 Bad Request: service "x" is unknown'),
+    ((200, ("Content-Type: text/html",), b"<html>"), "200: its answer is not a Pyroscope's"),
     (401, "401 Unauthorized"), ((302, ("Location: http://127.0.0.1:1/",), b""), "302 a redirect, which is not followed")])
 def test_refused(store, tmp_path, mode, words):
     """What can't succeed is dropped, and said once."""

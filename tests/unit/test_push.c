@@ -17,7 +17,8 @@
 #include "base/clock.h"
 #include "push_server.h"
 
-#define OK	     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define OK	     "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
+#define PAGE	     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
 #define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
 #define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 #define NS	     1000000000ULL
@@ -295,6 +296,25 @@ static void fails_and_recovers(void **state)
 	assert_non_null(strstr(g->said, " takes profiles again; 2 were dropped meanwhile\n"));
 }
 
+/* The page of a proxy, or of what else listens there. */
+static void is_no_pyroscope(void **state)
+{
+	static const char *const answers[] = {PAGE, OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, COUNT(answers));
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, 2);
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(c.dropped[PUSH_DROP_REFUSED], 1);
+	assert_non_null(strstr(g->said, " refuses profiles, which are dropped: 200: its answer is "
+					"not a Pyroscope's\n"));
+}
+
 static void is_gone(void **state)
 {
 	static const char *const answers[] = {OK};
@@ -427,6 +447,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(sends, setup, teardown),
 		cmocka_unit_test_setup_teardown(fails_and_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_no_pyroscope, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(needs_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),

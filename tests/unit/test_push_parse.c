@@ -316,6 +316,23 @@ static void answers(void **state)
 	check_answer("HTTP/1.1 599 x\r\n\r\n", 599, -1, "599");
 }
 
+static void content_types(void **state)
+{
+	struct http_reply r;
+
+	(void)state;
+	take(&r, "HTTP/1.1 200 x\r\ncontent-type: Application/Proto\r\n\r\n", 3);
+	assert_true(r.proto);
+	take(&r, "HTTP/1.1 200 x\r\nContent-Type: application/proto; a=b\r\n\r\n", 100);
+	assert_true(r.proto);
+	take(&r, "HTTP/1.1 200 x\r\nContent-Type: application/protobuf\r\n\r\n", 100);
+	assert_false(r.proto);
+	take(&r, "HTTP/1.1 200 x\r\nContent-Type: text/html\r\n\r\n", 100);
+	assert_false(r.proto);
+	take(&r, "HTTP/1.1 100 x\r\nContent-Type: application/proto\r\n\r\nHTTP/1.1 200 x\r\n\r\n", 100);
+	assert_false(r.proto);
+}
+
 /* A server that repeats what it was sent: all of the secret, what fits, with escapes in it. */
 static void repeats(void **state)
 {
@@ -443,12 +460,13 @@ static void verdicts(void **state)
 					   404, 405, 413, 415, 422, 501, 505};
 
 	(void)state;
-	assert_int_equal(push_verdict(200), PUSH_TAKEN);
-	assert_int_equal(push_verdict(204), PUSH_TAKEN);
+	assert_int_equal(push_verdict(200, true), PUSH_TAKEN);
+	assert_int_equal(push_verdict(200, false), PUSH_REFUSED);
+	assert_int_equal(push_verdict(204, true), PUSH_REFUSED);
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		assert_int_equal(push_verdict(later[i]), PUSH_LATER);
+		assert_int_equal(push_verdict(later[i], false), PUSH_LATER);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		assert_int_equal(push_verdict(refused[i]), PUSH_REFUSED);
+		assert_int_equal(push_verdict(refused[i], true), PUSH_REFUSED);
 }
 
 /* --- names --- */
@@ -608,6 +626,7 @@ int main(void)
 		cmocka_unit_test(ends_with_its_parent),
 		cmocka_unit_test(passwords_in_urls),
 		cmocka_unit_test(repeats),
+		cmocka_unit_test(content_types),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

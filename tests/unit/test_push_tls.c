@@ -25,7 +25,7 @@
 #define NS     1000000000ULL
 #define GUARD  (30 * NS)
 #define BODY   200000
-#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
 
 static gnutls_x509_privkey_t key;
 static gnutls_x509_crt_t certificate;

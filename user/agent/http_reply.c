@@ -75,6 +75,15 @@ static char *value_of(char *line, const char *name)
 	return value;
 }
 
+/* Parameters may follow. */
+static bool is_proto(const char *type)
+{
+	static const char proto[] = "application/proto";
+	size_t length = strlen(proto);
+
+	return !strncasecmp(type, proto, length) && strchr("; \t", type[length]);
+}
+
 static void take_field(struct http_reply *r, int64_t now)
 {
 	char *value = value_of(r->line, "Retry-After");
@@ -88,6 +97,9 @@ static void take_field(struct http_reply *r, int64_t now)
 		r->body_size = (uint64_t)number;
 	value = value_of(r->line, "Transfer-Encoding");
 	r->chunked |= value && *value;
+	value = value_of(r->line, "Content-Type");
+	if (value)
+		r->proto = is_proto(value);
 }
 
 /* --- lines --- */
@@ -104,7 +116,7 @@ static int take_status(struct http_reply *r)
 	r->status = (unsigned)strtoul(line + 9, NULL, 10);
 	r->retry_after = -1;
 	r->body_size = UINT64_MAX;
-	r->chunked = false;
+	r->chunked = r->proto = false;
 	r->state = HTTP_REPLY_FIELDS;
 	return 0;
 }

@@ -13,7 +13,7 @@
 #define HTTP_REPLY_TEXT 512u	    /* bytes of a body that are kept */
 #define HTTP_REPLY_BODY (64u << 10) /* bytes of a body that are read at most */
 
-struct http_reply {	     /* {} is one that has not begun; private, but for the first three */
+struct http_reply {	     /* {} is one that has not begun; private, but for the first three, and `proto` */
 	unsigned status;     /* 100 to 599; 0: not known yet */
 	int64_t retry_after; /* seconds; -1: nothing was said, or nothing is known yet */
 	char text[HTTP_REPLY_TEXT + 1]; /* of the body of an error; "": it has none */
@@ -24,6 +24,7 @@ struct http_reply {	     /* {} is one that has not begun; private, but for the f
 	size_t head_used, body_used;
 	uint64_t body_size; /* Content-Length; UINT64_MAX: until the end */
 	bool chunked;
+	bool proto; /* Content-Type is application/proto: so do those answer who read protobuf */
 	bool any; /* a byte has come */
 };
 

@@ -81,9 +81,9 @@ uint64_t push_back_off(unsigned failures, uint32_t random, int64_t retry_after)
 	return wait - (uint64_t)((double)(wait / 2) * random / UINT32_MAX);
 }
 
-enum push_verdict push_verdict(unsigned status)
+enum push_verdict push_verdict(unsigned status, bool proto)
 {
-	if (status >= 200 && status < 300)
+	if (status == 200 && proto)
 		return PUSH_TAKEN;
 	/* Request Timeout, Too Early, Too Many Requests */
 	if (status == 408 || status == 425 || status == 429)
@@ -245,11 +245,16 @@ static void failed(struct push *p, const char *why, int64_t retry_after)
 static void on_done(void *arg, int err, const struct http_reply *reply, const char *why)
 {
 	struct push *p = arg;
-	enum push_verdict verdict = err ? PUSH_LATER : push_verdict(reply->status);
+	enum push_verdict verdict = PUSH_LATER;
 	char words[SENTENCE / 2];
 
+	if (!err)
+		verdict = push_verdict(reply->status, reply->proto);
 	if (err)
 		snprintf(words, sizeof(words), "%s", why);
+	else if (reply->status >= 200 && reply->status < 300)
+		snprintf(words, sizeof(words), "%u: its answer is not a Pyroscope's",
+			 reply->status);
 	else
 		http_reply_words(reply, push_target_secret(&p->target), words, sizeof(words));
 	if (verdict == PUSH_TAKEN)

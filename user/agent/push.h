@@ -62,8 +62,9 @@ const char *push_drop_name(enum push_drop drop);
  * PUSH_BACK_MIN to PUSH_BACK_MOST, and `random` takes up to half of it off. `retry_after`: seconds
  * that the server asked for, which are kept at least, up to PUSH_WAIT_MOST; -1: none. */
 uint64_t push_back_off(unsigned failures, uint32_t random, int64_t retry_after);
-/* What an answer means. */
+/* What an answer means. `proto`: its Content-Type is that of a Pyroscope; others, such as the page of
+ * a proxy, have taken nothing. */
 enum push_verdict { PUSH_TAKEN, PUSH_LATER, PUSH_REFUSED };
-enum push_verdict push_verdict(unsigned status);
+enum push_verdict push_verdict(unsigned status, bool proto);
 
 #endif
