@@ -455,7 +455,7 @@ static void back_off(void **state)
 
 static void verdicts(void **state)
 {
-	static const unsigned later[] = {408, 425, 429, 500, 502, 503, 504, 599};
+	static const unsigned later[] = {408, 409, 425, 429, 499, 500, 502, 503, 504, 599};
 	static const unsigned refused[] = {300, 301, 302, 307, 400, 401, 403,
 					   404, 405, 413, 415, 422, 501, 505};
 

@@ -85,8 +85,8 @@ enum push_verdict push_verdict(unsigned status, bool proto)
 {
 	if (status == 200 && proto)
 		return PUSH_TAKEN;
-	/* Request Timeout, Too Early, Too Many Requests */
-	if (status == 408 || status == 425 || status == 429)
+	/* Request Timeout, Too Early, Too Many Requests; Connect's "aborted" and "canceled" */
+	if (status == 408 || status == 425 || status == 429 || status == 409 || status == 499)
 		return PUSH_LATER;
 	/* Not Implemented, HTTP Version Not Supported */
 	if (status >= 500 && status != 501 && status != 505)
