@@ -20,6 +20,7 @@
 #define OK	     "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
 #define PAGE	     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
 #define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
+#define MANY	     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
 #define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 #define NS	     1000000000ULL
 #define GUARD	     (20 * NS)
@@ -296,6 +297,51 @@ static void fails_and_recovers(void **state)
 	assert_non_null(strstr(g->said, " takes profiles again; 2 were dropped meanwhile\n"));
 }
 
+/* A journal with a line for each try would be full of them. */
+static void alternates(void **state)
+{
+	static const char *const answers[] = {OK, MANY, OK, MANY, OK, MANY, OK, MANY, OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, COUNT(answers));
+	for (int i = 0; i < 5; i++)
+		add(g, 'a', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, COUNT(answers));
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 5);
+	assert_int_equal(c.failed, 4);
+	if (g->bad > 2)
+		fail_msg("%s", g->said);
+	assert_non_null(strstr(g->said, ": 429 Too Many Requests\n"));
+	/* Another server is another story. */
+	point_at(g, "127.0.0.1", 1);
+	push_set_target(g->push, &g->target);
+	add(g, 'a', 10);
+	run_until(g, COUNT(answers) + 1);
+	assert_non_null(strstr(g->said, ": Connection refused\n"));
+}
+
+/* Nor with one for each that is dropped, if one is taken now and then. */
+static void overflows(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+
+	begin(g, answers, 1);
+	for (size_t round = 1; round <= 3; round++) {
+		for (int i = 0; i < PUSH_WAITING + 5; i++)
+			add(g, 'a', 10);
+		push_watch(g->push, g->loop);
+		run_until(g, round * PUSH_WAITING);
+		/* What comes while it does not run waits. */
+		assert_int_equal(push_counts(g->push).waiting, 0);
+	}
+	assert_true(push_counts(g->push).dropped[PUSH_DROP_FULL] >= 10);
+	assert_int_equal(g->bad, 1);
+}
+
 /* The page of a proxy, or of what else listens there. */
 static void is_no_pyroscope(void **state)
 {
@@ -447,6 +493,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(sends, setup, teardown),
 		cmocka_unit_test_setup_teardown(fails_and_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(alternates, setup, teardown),
+		cmocka_unit_test_setup_teardown(overflows, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_no_pyroscope, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(needs_names, setup, teardown),

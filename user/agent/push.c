@@ -2,7 +2,8 @@
 /* Problem: a server that is slow, full or gone must not hold the agent up, nor fill its memory, nor
  * its journal. So one body is sent at a time, the others wait, and of those that wait there is a
  * bounded number and size: the oldest is dropped for a new one. After a failure nothing is tried
- * for a time that doubles. What changes is told, not each try.
+ * for a time that doubles. What changes is told, not each try; of what goes wrong, each kind once in
+ * ten minutes, since a server may also take every second one.
  *
  *   push_add() ──► waiting ──► a try ──► taken: the next one
  *                     ▲                  refused (4xx, redirects): dropped, the next one
@@ -19,6 +20,7 @@
 
 #define NS	 1000000000ULL
 #define SENTENCE 1024
+#define HUSH_NS	 (600 * (int64_t)NS) /* in which a kind of trouble is told once */
 
 struct body {
 	uint8_t *bytes;
@@ -26,7 +28,7 @@ struct body {
 	int64_t began;
 };
 
-enum state { STATE_NONE, STATE_GOOD, STATE_FAILS, STATE_REFUSED };
+enum state { STATE_NONE, STATE_GOOD, STATE_FAILS, STATE_REFUSED, STATES };
 
 struct push {
 	struct push_target target;
@@ -39,9 +41,11 @@ struct push {
 	size_t tried;	    /* the index of the one that is tried, if `tries` */
 	bool tries, latest; /* the latest is tried first */
 	unsigned failures;  /* in a row */
-	enum state state;
+	enum state state;      /* that was told last */
+	int64_t told[STATES];  /* of push_now(): when that was; 0: never */
+	uint64_t hushed;       /* tries that failed and were not told since the last that was */
 	uint64_t told_dropped; /* of counts.dropped[], together, when it was last told */
-	bool told_full, told_old;
+	int64_t told_full, told_old; /* when, in this spell of trouble; 0: not yet */
 	struct push_counts counts;
 	push_say_fn *say;
 	void *say_arg;
@@ -140,7 +144,7 @@ static void make_room(struct push *p, size_t size)
 		if (!p->told_full)
 			tell(p, true, "drops profiles for %s, the oldest first: %zu wait",
 			     p->target.shown, p->count);
-		p->told_full = true;
+		p->told_full = p->told_full ?: push_now();
 		drop(p, oldest, PUSH_DROP_FULL);
 	}
 }
@@ -161,7 +165,7 @@ static void drop_old(struct push *p)
 		if (!p->told_old)
 			tell(p, true, "drops profiles for %s that began 55 minutes ago",
 			     p->target.shown);
-		p->told_old = true;
+		p->told_old = p->told_old ?: push_now();
 		drop(p, i, PUSH_DROP_OLD);
 	}
 }
@@ -201,8 +205,40 @@ static uint32_t dice(void)
 static void set_state(struct push *p, enum state state)
 {
 	p->state = state;
+	p->told[state] = push_now();
 	p->told_dropped = all_dropped(p);
-	p->told_full = p->told_old = false;
+}
+
+/* It may be told again. */
+static void forget(int64_t *told)
+{
+	if (push_now() - *told >= HUSH_NS)
+		*told = 0;
+}
+
+/* Whether it is news that this kind of trouble is there. */
+static bool is_news(struct push *p, enum state state)
+{
+	if (p->state == state)
+		return false;
+	if (!p->told[state] || push_now() - p->told[state] >= HUSH_NS)
+		return true;
+	p->hushed++;
+	return false;
+}
+
+static void tell_trouble(struct push *p, enum state state, const char *what, const char *why)
+{
+	char more[64] = "";
+
+	if (!is_news(p, state))
+		return;
+	if (p->hushed)
+		snprintf(more, sizeof(more), " (and %llu times before, which was not said)",
+			 (unsigned long long)p->hushed);
+	tell(p, true, "%s: %s%s", what, why, more);
+	p->hushed = 0;
+	set_state(p, state);
 }
 
 static void taken(struct push *p)
@@ -211,20 +247,23 @@ static void taken(struct push *p)
 	p->counts.bytes += p->waiting[p->tried].size;
 	p->failures = 0;
 	remove_at(p, p->tried);
+	forget(&p->told_full);
+	forget(&p->told_old);
 	if (p->state == STATE_NONE)
 		tell(p, false, "%s takes profiles", p->target.shown);
 	else if (p->state != STATE_GOOD)
 		tell(p, true, "%s takes profiles again; %llu were dropped meanwhile",
 		     p->target.shown, (unsigned long long)(all_dropped(p) - p->told_dropped));
-	set_state(p, STATE_GOOD);
+	if (p->state != STATE_GOOD)
+		set_state(p, STATE_GOOD);
 }
 
 static void refused(struct push *p, const char *why)
 {
-	if (p->state != STATE_REFUSED) {
-		tell(p, true, "%s refuses profiles, which are dropped: %s", p->target.shown, why);
-		set_state(p, STATE_REFUSED);
-	}
+	char what[SENTENCE];
+
+	snprintf(what, sizeof(what), "%s refuses profiles, which are dropped", p->target.shown);
+	tell_trouble(p, STATE_REFUSED, what, why);
 	p->failures = 0;
 	drop(p, p->tried, PUSH_DROP_REFUSED);
 }
@@ -232,13 +271,12 @@ static void refused(struct push *p, const char *why)
 static void failed(struct push *p, const char *why, int64_t retry_after)
 {
 	uint64_t wait = push_back_off(++p->failures, dice(), retry_after);
+	char what[SENTENCE];
 
+	snprintf(what, sizeof(what), "profiles can't be pushed to %s, which is tried again",
+		 p->target.shown);
+	tell_trouble(p, STATE_FAILS, what, why);
 	p->counts.failed++;
-	if (p->state != STATE_FAILS) {
-		tell(p, true, "profiles can't be pushed to %s, which is tried again: %s",
-		     p->target.shown, why);
-		set_state(p, STATE_FAILS);
-	}
 	loop_timer_start(p->loop, &p->again, wait, 0, on_again, p);
 }
 
@@ -341,6 +379,9 @@ void push_set_target(struct push *p, struct push_target *target)
 	p->target = *target;
 	*target = (struct push_target){};
 	p->failures = 0;
+	p->hushed = 0;
+	memset(p->told, 0, sizeof(p->told));
+	p->told_full = p->told_old = 0;
 	set_state(p, STATE_NONE);
 	if (p->loop)
 		try_next(p);
