@@ -21,6 +21,9 @@
 #define PAGE	     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
 #define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
 #define MANY	     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
+#define LIMIT                                                                                     \
+	"HTTP/1.1 429 x\r\nContent-Length: 48\r\n\r\n"                                            \
+	"Maximum active series limit exceeded (5000/5000)"
 #define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 #define NS	     1000000000ULL
 #define GUARD	     (20 * NS)
@@ -342,6 +345,29 @@ static void overflows(void **state)
 	assert_int_equal(g->bad, 1);
 }
 
+/* What can't be taken, however long it waits, does not hold others up. */
+static void is_busy_for_ever(void **state)
+{
+	static const char *const answers[] = {MANY, MANY, MANY, OK, LIMIT, OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, COUNT(answers));
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	add(g, 'c', 10);
+	add(g, 'd', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, COUNT(answers));
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 2);
+	assert_int_equal(c.failed, 2);
+	assert_int_equal(c.dropped[PUSH_DROP_REFUSED], 2);
+	assert_non_null(strstr(g->said, " refuses profiles, which are dropped: 429 Too Many "
+					"Requests"));
+	assert_non_null(strstr(g->server.request, "\r\n\r\nddd"));
+}
+
 /* The page of a proxy, or of what else listens there. */
 static void is_no_pyroscope(void **state)
 {
@@ -493,6 +519,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(sends, setup, teardown),
 		cmocka_unit_test_setup_teardown(fails_and_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_busy_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(alternates, setup, teardown),
 		cmocka_unit_test_setup_teardown(overflows, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_no_pyroscope, setup, teardown),

@@ -7,6 +7,7 @@
  *
  *   push_add() ──► waiting ──► a try ──► taken: the next one
  *                     ▲                  refused (4xx, redirects): dropped, the next one
+ *                     ├── back-off ◄──── 429 three times, or for its series: dropped
  *                     └── back-off ◄──── anything else: the same one again */
 #include "agent/push.h"
 
@@ -20,12 +21,15 @@
 
 #define NS	 1000000000ULL
 #define SENTENCE 1024
+#define TOO_MANY  429 /* a status */
+#define BUSY_MOST 3   /* times that a body is told so */
 #define HUSH_NS	 (600 * (int64_t)NS) /* in which a kind of trouble is told once */
 
 struct body {
 	uint8_t *bytes;
 	size_t size;
 	int64_t began;
+	unsigned busy; /* how often the server said 429 to it */
 };
 
 enum state { STATE_NONE, STATE_GOOD, STATE_FAILS, STATE_REFUSED, STATES };
@@ -90,7 +94,7 @@ enum push_verdict push_verdict(unsigned status, bool proto)
 	if (status == 200 && proto)
 		return PUSH_TAKEN;
 	/* Request Timeout, Too Early, Too Many Requests; Connect's "aborted" and "canceled" */
-	if (status == 408 || status == 425 || status == 429 || status == 409 || status == 499)
+	if (status == 408 || status == 409 || status == 425 || status == TOO_MANY || status == 499)
 		return PUSH_LATER;
 	/* Not Implemented, HTTP Version Not Supported */
 	if (status >= 500 && status != 501 && status != 505)
@@ -264,20 +268,35 @@ static void refused(struct push *p, const char *why)
 
 	snprintf(what, sizeof(what), "%s refuses profiles, which are dropped", p->target.shown);
 	tell_trouble(p, STATE_REFUSED, what, why);
-	p->failures = 0;
 	drop(p, p->tried, PUSH_DROP_REFUSED);
+}
+
+/* A while, before there is another try. */
+static void rest(struct push *p, int64_t retry_after)
+{
+	uint64_t wait = push_back_off(++p->failures, dice(), retry_after);
+
+	loop_timer_start(p->loop, &p->again, wait, 0, on_again, p);
+}
+
+/* Too many series are too many for as long as programs have these names. Who is too busy for a body
+ * again and again may have a limit that this body is beyond. */
+static bool is_hopeless(struct push *p, const struct http_reply *reply)
+{
+	if (reply->status != TOO_MANY)
+		return false;
+	return strcasestr(reply->text, "series limit") || ++p->waiting[p->tried].busy >= BUSY_MOST;
 }
 
 static void failed(struct push *p, const char *why, int64_t retry_after)
 {
-	uint64_t wait = push_back_off(++p->failures, dice(), retry_after);
 	char what[SENTENCE];
 
 	snprintf(what, sizeof(what), "profiles can't be pushed to %s, which is tried again",
 		 p->target.shown);
 	tell_trouble(p, STATE_FAILS, what, why);
 	p->counts.failed++;
-	loop_timer_start(p->loop, &p->again, wait, 0, on_again, p);
+	rest(p, retry_after);
 }
 
 static void on_done(void *arg, int err, const struct http_reply *reply, const char *why)
@@ -295,12 +314,17 @@ static void on_done(void *arg, int err, const struct http_reply *reply, const ch
 			 reply->status);
 	else
 		http_reply_words(reply, push_target_secret(&p->target), words, sizeof(words));
-	if (verdict == PUSH_TAKEN)
+	if (verdict == PUSH_TAKEN) {
 		taken(p);
-	else if (verdict == PUSH_REFUSED)
+	} else if (verdict == PUSH_REFUSED) {
 		refused(p, words);
-	else
+		p->failures = 0;
+	} else if (is_hopeless(p, reply)) {
+		refused(p, words);
+		rest(p, reply->retry_after);
+	} else {
 		failed(p, words, reply->retry_after);
+	}
 	p->tries = false;
 	if (verdict != PUSH_LATER)
 		try_next(p);
