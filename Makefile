@@ -96,7 +96,7 @@ $(call PROTO_OBJS,render/pprof.pb-c) $(call PROTO_OBJS,agent/push.pb-c):
 	@mkdir -p $(@D)
 	$(if $(findstring fuzzed,$@),$(CLANG) $(FUZZ_CFLAGS),$(CC) $(ALL_CFLAGS) $(if $(findstring asan,$@),-O1 $(SANITIZE))) -c $< -o $@
 
-$(call PROTO_OBJS,render/render_pprof): $(PPROF).h
+$(call PROTO_OBJS,render/render_pprof) $(call PROTO_OBJS,render/pprof_pieces): $(PPROF).h
 $(call PROTO_OBJS,agent/push_profiles): $(PUSH).h
 
 # The web pages of --format flamegraph and html, from their sources, by the bundler that the lock file

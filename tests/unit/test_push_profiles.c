@@ -114,6 +114,9 @@ static int64_t sum(const Push__Series *series, const char *type)
 	int64_t all = 0;
 	size_t at;
 
+	/* Pyroscope fails without one. */
+	assert_non_null(p->period_type);
+	assert_string_equal(pprof_string(p, p->period_type->type), "space");
 	for (at = 0; at < p->n_sample_type; at++)
 		if (!strcmp(pprof_string(p, p->sample_type[at]->type), type))
 			break;
