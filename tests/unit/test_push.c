@@ -171,6 +171,43 @@ static void failures(void **state)
 	assert_int_not_equal(g->result, 0);
 }
 
+/* Sends to one who has said something, without taking anything, and has gone. */
+static void answered_early(struct given *g, const char *answer)
+{
+	static char body[100000];
+	struct push_exchange x = {.fd = -1};
+	const struct push_request request = {
+		.head = "POST / HTTP/1.1\r\n\r\n", .head_size = 19, .body = body, .body_size = sizeof(body)};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(send(pair[1], answer, strlen(answer), MSG_NOSIGNAL), strlen(answer));
+	close(pair[1]);
+	g->done = false;
+	assert_int_equal(push_exchange_begin(&x, g->loop, pair[0], &request, on_exchanged, g), 0);
+	run(g);
+	assert_int_equal(x.fd, -1);
+}
+
+/* An answer that needs more than one look is read to its end though nothing can be sent. */
+static void early_answers(void **state)
+{
+	struct given *g = *state;
+	char answer[12000] = "HTTP/1.1 413 x\r\n";
+
+	while (strlen(answer) < 9000)
+		strcat(answer, "X-Header: and so on, and so on, and so on, and so on\r\n");
+	strcat(answer, "Content-Length: 10000\r\n\r\ntoo large");
+	answered_early(g, answer);
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 413);
+	answered_early(g, "HTTP/1.1 413 x\r\n");
+	assert_int_not_equal(g->result, 0);
+	answered_early(g, "HTTP/1.1 401 x\r\n\r\n");
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 401);
+}
+
 static void endless_head(void **state)
 {
 	char *head = malloc(HTTP_REPLY_HEAD + 100);
@@ -516,6 +553,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_too_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchanges, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(early_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(sends, setup, teardown),
 		cmocka_unit_test_setup_teardown(fails_and_recovers, setup, teardown),
