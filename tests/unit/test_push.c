@@ -459,6 +459,31 @@ static void needs_names(void **state)
 	assert_int_equal(push_counts(g->push).sent, 1);
 }
 
+/* Settings that are read again and are the same: what is sent is not sent again, and a wait goes on. */
+static void is_told_the_same(void **state)
+{
+	static const char *const answers[] = {BUSY, OK};
+	struct given *g = *state;
+	uint64_t began;
+
+	begin(g, answers, COUNT(answers));
+	add(g, 'a', 300000);
+	push_watch(g->push, g->loop);
+	for (int i = 0; i < 3; i++) {
+		point_at(g, "127.0.0.1", g->server.port);
+		push_set_target(g->push, &g->target);
+		assert_null(g->target.shown);
+	}
+	run_until(g, 1);
+	began = clock_ns(CLOCK_MONOTONIC);
+	point_at(g, "127.0.0.1", g->server.port);
+	push_set_target(g->push, &g->target);
+	run_until(g, 2);
+	assert_true(clock_ns(CLOCK_MONOTONIC) - began >= NS / 4);
+	assert_int_equal(g->server.requests, 2);
+	assert_int_equal(push_counts(g->push).failed, 1);
+}
+
 static void is_bounded(void **state)
 {
 	static const char *const answers[] = {OK};
@@ -563,6 +588,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_no_pyroscope, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(needs_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_told_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_is_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(finishes, setup, teardown),

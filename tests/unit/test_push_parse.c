@@ -206,6 +206,49 @@ static void heads(void **state)
 	free(head);
 }
 
+static void open_right(struct push_target *target, const struct push_access *access)
+{
+	char why[512];
+
+	if (push_target_open(target, access, why, sizeof(why)))
+		fail_msg("%s", why);
+}
+
+/* Also if only what is in a file has changed. */
+static void same_targets(void **state)
+{
+	struct push_access access = {.url = "http://127.0.0.1", .token_file = secret_path};
+	struct push_target one, other;
+
+	(void)state;
+	write_secret("glc_123\n", 0600);
+	open_right(&one, &access);
+	open_right(&other, &access);
+	assert_true(push_target_same(&one, &other));
+	push_target_close(&other);
+	write_secret("glc_124\n", 0600);
+	open_right(&other, &access);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	write_secret("glc_123\n", 0600);
+	access.tenant = "a";
+	open_right(&other, &access);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	access.tenant = NULL;
+	access.url = "http://127.0.0.1/x";
+	open_right(&other, &access);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	access.url = "http://127.0.0.1";
+	open_right(&other, &access);
+	assert_true(push_target_same(&one, &other));
+	memset(other.authorities, 1, 1);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	push_target_close(&one);
+}
+
 static void secrets_that_are_refused(void **state)
 {
 	struct push_access access = {.url = "http://127.0.0.1", .token_file = secret_path};
@@ -627,6 +670,7 @@ int main(void)
 		cmocka_unit_test(passwords_in_urls),
 		cmocka_unit_test(repeats),
 		cmocka_unit_test(content_types),
+		cmocka_unit_test(same_targets),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

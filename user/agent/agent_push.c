@@ -238,8 +238,18 @@ void agent_push_watch(struct agent_push *p)
 	loop_timer_start(p->agent->loop, &p->due, (uint64_t)(p->every * (double)NS), 0, on_due, p);
 }
 
+/* Nanoseconds until the window has that length. */
+static uint64_t left_of_window(const struct agent_push *p)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), began = p->began_ns ?: now;
+	uint64_t due = began + (uint64_t)(p->every * (double)NS);
+
+	return due > now ? due - now : 0;
+}
+
 int agent_push_reload(struct agent_push *p, const struct agent_options *asked)
 {
+	double every = asked->push_every > 0 ? asked->push_every : AGENT_PUSH_EVERY;
 	struct push_target target;
 	int err;
 
@@ -249,8 +259,11 @@ int agent_push_reload(struct agent_push *p, const struct agent_options *asked)
 	if (err)
 		return err;
 	push_set_target(p->push, &target);
-	p->every = asked->push_every > 0 ? asked->push_every : AGENT_PUSH_EVERY;
-	loop_timer_start(p->agent->loop, &p->due, (uint64_t)(p->every * (double)NS), 0, on_due, p);
+	/* Else whoever reloads often would have windows without end. */
+	if (every > p->every || every < p->every) {
+		p->every = every;
+		loop_timer_start(p->agent->loop, &p->due, left_of_window(p), 0, on_due, p);
+	}
 	return 0;
 }
 

@@ -397,6 +397,10 @@ void push_watch(struct push *p, struct loop *loop)
 
 void push_set_target(struct push *p, struct push_target *target)
 {
+	if (push_target_same(&p->target, target)) {
+		push_target_close(target);
+		return;
+	}
 	interrupt(p);
 	push_try_forget(&p->try);
 	push_target_close(&p->target);

@@ -45,7 +45,8 @@ void push_free(struct push *push);
 
 /* Sends from now on, in `loop`. */
 void push_watch(struct push *push, struct loop *loop);
-/* Takes over the target in place of the one before; what waits goes there, at once. */
+/* Takes over the target in place of the one before; what waits goes there, at once. One that is the
+ * same changes nothing: what is being sent goes on, and so does a wait after a failure. */
 void push_set_target(struct push *push, struct push_target *target);
 /* The time now, in nanoseconds, also of those in which the host was suspended. */
 int64_t push_now(void);
