@@ -183,7 +183,7 @@ void push_add(struct push *p, uint8_t *body, size_t size, int64_t began)
 		free(body);
 		return;
 	}
-	p->waiting[p->count++] = (struct body){body, size, began};
+	p->waiting[p->count++] = (struct body){.bytes = body, .size = size, .began = began};
 	p->bytes += size;
 	if (p->loop && !p->tries && !p->again.loop)
 		try_next(p);

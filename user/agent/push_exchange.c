@@ -104,7 +104,11 @@ static int begin_tls(struct push_exchange *x)
 		result = gnutls_server_name_set(x->tls, GNUTLS_NAME_DNS, r->host, strlen(r->host));
 	if (result < 0)
 		return result == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
-	gnutls_session_set_verify_cert(x->tls, r->host, 0);
+	x->expected[0] = (gnutls_typed_vdata_st){.type = GNUTLS_DT_DNS_HOSTNAME,
+						 .data = (unsigned char *)r->host};
+	x->expected[1] = (gnutls_typed_vdata_st){.type = GNUTLS_DT_KEY_PURPOSE_OID,
+						 .data = (unsigned char *)GNUTLS_KP_TLS_WWW_SERVER};
+	gnutls_session_set_verify_cert2(x->tls, x->expected, 2, 0);
 	gnutls_transport_set_int(x->tls, x->fd);
 	return 0;
 }
