@@ -484,6 +484,100 @@ static void is_told_the_same(void **state)
 	assert_int_equal(push_counts(g->push).failed, 1);
 }
 
+static void on_stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void run_for(struct given *g, uint64_t ns)
+{
+	loop_timer_start(g->loop, &g->look, ns, 0, on_stop, g->loop);
+	run(g);
+	loop_timer_stop(&g->look);
+}
+
+/* A helper whose answers are those of this test, at the other end of a socket. */
+static void begin_with_helper(struct given *g, int *helper)
+{
+	static const char *const answers[] = {OK};
+	struct resolver resolver = {.pid = INT32_MAX};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	resolver.fd = pair[0];
+	*helper = pair[1];
+	served_listen(&g->server, g->loop, answers, 1);
+	point_at(g, "profiles.example.org", g->server.port);
+	g->push = push_new(&g->target, &resolver, say, g);
+	assert_non_null(g->push);
+	push_watch(g->push, g->loop);
+}
+
+static void answer_of(int helper, uint32_t number, int family)
+{
+	const unsigned char loopback[] = {127, 0, 0, 1};
+	struct resolver_answer answer = {.number = number, .count = 1, .list[0].family = family};
+
+	memcpy(answer.list[0].number, loopback, sizeof(loopback));
+	assert_int_equal(send(helper, &answer, sizeof(answer), 0), sizeof(answer));
+}
+
+/* What comes after a try was over, which takes 10 s, is no answer to the question of the next one. */
+static void drains_answers(void **state)
+{
+	struct given *g = *state;
+	int helper;
+
+	begin_with_helper(g, &helper);
+	assert_true(push_counts(g->push).names);
+	add(g, 'a', 10);
+	run_until(g, 1);
+	assert_non_null(strstr(g->said, ": its name was not looked up within 10 s\n"));
+	answer_of(helper, 1, AF_INET6);
+	answer_of(helper, 7, AF_INET6);
+	run_for(g, 3 * NS / 2);
+	assert_int_equal(push_counts(g->push).failed, 1);
+	answer_of(helper, 2, AF_INET);
+	run_until(g, 2);
+	assert_int_equal(push_counts(g->push).sent, 1);
+	close(helper);
+}
+
+/* One that somebody has taken over does not make others read what is no address. */
+static void helper_is_wrong(void **state)
+{
+	struct given *g = *state;
+	int helper;
+
+	begin_with_helper(g, &helper);
+	add(g, 'a', 10);
+	run_for(g, NS / 5);
+	answer_of(helper, 1, AF_UNIX);
+	run_until(g, 1);
+	assert_int_equal(push_counts(g->push).failed, 1);
+	assert_non_null(strstr(g->said, PUSH_NO_NAMES));
+	close(helper);
+}
+
+/* That is said once, also if the server has an address. */
+static void helper_ends(void **state)
+{
+	struct given *g = *state;
+	int helper;
+
+	begin_with_helper(g, &helper);
+	point_at(g, "127.0.0.1", g->server.port);
+	push_set_target(g->push, &g->target);
+	close(helper);
+	assert_false(push_counts(g->push).names);
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	run_until(g, 2);
+	assert_int_equal(push_counts(g->push).sent, 2);
+	assert_int_equal(g->bad, 1);
+	assert_non_null(strstr(g->said, PUSH_NO_NAMES "\n"));
+}
+
 static void is_bounded(void **state)
 {
 	static const char *const answers[] = {OK};
@@ -589,6 +683,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(needs_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_told_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(drains_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(helper_is_wrong, setup, teardown),
+		cmocka_unit_test_setup_teardown(helper_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_is_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(finishes, setup, teardown),

@@ -50,6 +50,7 @@ struct push {
 	uint64_t hushed;       /* tries that failed and were not told since the last that was */
 	uint64_t told_dropped; /* of counts.dropped[], together, when it was last told */
 	int64_t told_full, told_old; /* when, in this spell of trouble; 0: not yet */
+	bool told_names; /* that they can't be looked up any more */
 	struct push_counts counts;
 	push_say_fn *say;
 	void *say_arg;
@@ -174,8 +175,18 @@ static void drop_old(struct push *p)
 	}
 }
 
+/* It is not started again: it is forked before anything of a target is read. */
+static void look_for_resolver(struct push *p)
+{
+	if (p->resolver.pid > 0 && !p->told_names && !resolver_is_there(&p->resolver)) {
+		tell(p, true, PUSH_NO_NAMES);
+		p->told_names = true;
+	}
+}
+
 void push_add(struct push *p, uint8_t *body, size_t size, int64_t began)
 {
+	look_for_resolver(p);
 	make_room(p, size);
 	if (p->count == PUSH_WAITING || p->bytes + size > PUSH_BYTES) {
 		/* All that is there is being sent. */
@@ -464,5 +475,6 @@ struct push_counts push_counts(const struct push *p)
 	struct push_counts counts = p->counts;
 
 	counts.waiting = p->count;
+	counts.names = resolver_is_there(&p->resolver);
 	return counts;
 }

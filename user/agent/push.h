@@ -29,6 +29,7 @@ struct push_counts {	 /* since the beginning */
 	uint64_t dropped[PUSH_DROPS];
 	uint64_t bytes; /* of bodies that the server took */
 	size_t waiting; /* bodies, now */
+	bool names;	/* can be looked up, now */
 };
 
 /* Tells the user a sentence: `bad`: of what goes wrong. */

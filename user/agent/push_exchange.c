@@ -8,6 +8,7 @@
 #include "agent/push_exchange.h"
 
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/confine.h"
 
 #define HOSTS	     "/etc/hosts"
@@ -106,6 +107,7 @@ static int ask_servers(struct __res_state *state, const char *name, ns_type type
 	const int size = family == AF_INET ? 4 : 16;
 	unsigned char bytes[ANSWER_BYTES];
 	int got = res_nsearch(state, name, ns_c_in, type, bytes, sizeof(bytes));
+	const uint32_t before = answer->count;
 	ns_msg message;
 	ns_rr record;
 
@@ -120,14 +122,34 @@ static int ask_servers(struct __res_state *state, const char *name, ns_type type
 		if (!ns_parserr(&message, ns_s_an, i, &record) && ns_rr_type(record) == type &&
 		    ns_rr_class(record) == ns_c_in && ns_rr_rdlen(record) == size)
 			add(answer, family, ns_rr_rdata(record));
-	return answer->count ? 0 : -ENOENT;
+	return answer->count > before ? 0 : -ENOENT;
+}
+
+void resolver_ask_servers(struct __res_state *state, const char *name,
+			  struct resolver_answer *answer)
+{
+	uint64_t began = clock_ms(CLOCK_MONOTONIC);
+	int v4, v6;
+
+	state->retrans = SECONDS;
+	state->retry = TRIES;
+	v4 = ask_servers(state, name, ns_t_a, answer);
+	/* Half of the room for each. */
+	if (answer->count > RESOLVER_MOST / 2)
+		answer->count = RESOLVER_MOST / 2;
+	/* Who was silent would not be faster now. One that can't tell addresses of IPv4 may know
+	 * others. */
+	v6 = v4 == -EAGAIN && clock_ms(CLOCK_MONOTONIC) - began >= 1000 * SECONDS
+		     ? v4
+		     : ask_servers(state, name, ns_t_aaaa, answer);
+	if (!answer->count)
+		answer->error = v4 == -EAGAIN ? v4 : v6;
 }
 
 static void look_up(const char *name, struct resolver_answer *answer)
 {
 	struct __res_state state = {};
 	FILE *hosts = fopen(HOSTS, "re");
-	int v4, v6;
 
 	if (hosts) {
 		resolver_read_hosts(hosts, name, answer);
@@ -139,17 +161,8 @@ static void look_up(const char *name, struct resolver_answer *answer)
 		answer->error = -EAGAIN;
 		return;
 	}
-	state.retrans = SECONDS;
-	state.retry = TRIES;
-	v4 = ask_servers(&state, name, ns_t_a, answer);
-	/* Half of the room for each. */
-	if (answer->count > RESOLVER_MOST / 2)
-		answer->count = RESOLVER_MOST / 2;
-	/* Who did not answer would not be faster now. */
-	v6 = v4 == -EAGAIN ? v4 : ask_servers(&state, name, ns_t_aaaa, answer);
+	resolver_ask_servers(&state, name, answer);
 	res_nclose(&state);
-	if (!answer->count)
-		answer->error = v4 == -EAGAIN ? v4 : v6;
 }
 
 /* --- the child --- */
@@ -314,5 +327,16 @@ int resolver_take(const struct resolver *resolver, struct resolver_answer *answe
 		return -EAGAIN;
 	if (got != (ssize_t)sizeof(*answer) || answer->count > RESOLVER_MOST)
 		return -EPIPE;
+	/* The helper may be somebody else's by now. */
+	for (uint32_t i = 0; i < answer->count; i++)
+		if (answer->list[i].family != AF_INET && answer->list[i].family != AF_INET6)
+			return -EPIPE;
 	return 0;
+}
+
+bool resolver_is_there(const struct resolver *resolver)
+{
+	struct pollfd end = {.fd = resolver->fd};
+
+	return resolver->fd >= 0 && !(poll(&end, 1, 0) == 1 && end.revents & (POLLHUP | POLLERR));
 }
