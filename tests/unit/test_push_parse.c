@@ -47,8 +47,12 @@ static void urls(void **state)
 		 AF_INET},
 		{"http://[2001:db8::7]", "2001:db8::7", "[2001:db8::7]", "", 80, false, false,
 		 AF_INET6},
-		{"http://pyroscope.monitoring.svc.:80", "pyroscope.monitoring.svc.",
-		 "pyroscope.monitoring.svc.", "", 80, false, false, 0},
+		{"http://pyroscope.monitoring.svc.:80", "pyroscope.monitoring.svc",
+		 "pyroscope.monitoring.svc", "", 80, false, false, 0},
+		{"http://localhost.:81", "localhost", "localhost:81", "", 81, false, true, 0},
+		{"http://3par", "3par", "3par", "", 80, false, false, 0},
+		{"http://a.1b", "a.1b", "a.1b", "", 80, false, false, 0},
+		{"http://0xyz", "0xyz", "0xyz", "", 80, false, false, 0},
 	};
 	struct push_url url;
 	char why[128];
@@ -64,6 +68,11 @@ static void urls(void **state)
 		assert_int_equal(url.loopback, right[i].loopback);
 		assert_int_equal(url.family, right[i].family);
 	}
+	/* A dot at its end is for who is asked for the name. */
+	assert_int_equal(push_url_parse("http://pyroscope.svc.", &url, why, sizeof(why)), 0);
+	assert_string_equal(url.looked_up, "pyroscope.svc.");
+	assert_int_equal(push_url_parse("http://10.1.2.3", &url, why, sizeof(why)), 0);
+	assert_string_equal(url.looked_up, "");
 }
 
 static void wrong_urls(void **state)
@@ -95,6 +104,13 @@ static void wrong_urls(void **state)
 		"http://127.1",
 		"http://1.2.3.4.5",
 		"http://0x7f000001",
+		"http://0X7F000001",
+		"http://0x",
+		"http://127.0x1",
+		"http://127.1.",
+		"http://2130706433",
+		"http://a.1",
+		"http://.",
 		"http://x/a b",
 		"http://x/a\r\nX: y",
 		"http://x/?q",
@@ -261,7 +277,11 @@ static void secrets_that_are_refused(void **state)
 	write_secret("", 0600);
 	head_of(&access, "a token has 1 to 1024 characters");
 	write_secret("glc\r\nX: y\n", 0600);
-	free(head_of(&access, NULL)); /* its first line */
+	head_of(&access, "it has more than one line");
+	write_secret("glc\n\n\nother", 0600);
+	head_of(&access, "it has more than one line");
+	write_secret("glc\r\n\n", 0600);
+	free(head_of(&access, NULL));
 	access.url = "http://192.0.2.1";
 	head_of(&access, "others on the network could read the token or the password");
 	access.url = "http://pyroscope";

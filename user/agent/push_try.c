@@ -245,7 +245,7 @@ static int ask(struct push_try *t)
 
 	drain(t);
 	if (!t->waits)
-		err = resolver_ask(t->resolver, ++t->asked, t->target->url.host);
+		err = resolver_ask(t->resolver, ++t->asked, t->target->url.looked_up);
 	t->waits = !err;
 	return err ?: loop_add(t->loop, &t->answers, t->resolver->fd, EPOLLIN, on_answer, t);
 }
