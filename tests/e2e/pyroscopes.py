@@ -188,6 +188,6 @@ class Pyroscope:
             while not self.ended.wait(0.01):
                 client.sendall(b"X-More: " + b"x" * 500 + b"\r\n")
         else:
-            status, headers, body = (200, (), b"") if mode == "ok" else mode if isinstance(mode, tuple) else (mode, (), b"")
+            status, headers, body = (200, ("Content-Type: application/proto",), b"") if mode == "ok" else mode if isinstance(mode, tuple) else (mode, (), b"")
             lines = ["HTTP/1.1 %d x" % status, "Content-Length: %d" % len(body), *headers, "", ""]
             client.sendall("\r\n".join(lines).encode() + body)

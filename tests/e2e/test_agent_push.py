@@ -145,6 +145,7 @@ def test_later(store, tmp_path, mode, words):
 
 @pytest.mark.parametrize("mode, words", [
     ((400, (), b'{"code":"invalid_argument","message":"service \\"x\\" is unknown"}'), '400 Bad Request: service "x" is unknown'),
+    ((200, ("Content-Type: text/html",), b"<html>"), "200: its answer is not a Pyroscope's"),
     (401, "401 Unauthorized"), ((302, ("Location: http://127.0.0.1:1/",), b""), "302 a redirect, which is not followed")])
 def test_refused(store, tmp_path, mode, words):
     """What can't succeed is dropped, and said once."""
@@ -201,6 +202,15 @@ def test_wrong_certificate(store, tmp_path, https):  # pylint: disable=redefined
         assert server.connections >= 2 and not server.requests
 
 
+@pytest.mark.attack("the token of a server", "a server, or a proxy before it, that says what it was sent")
+def test_repeats(store, tmp_path):
+    said = (401, (), b'{"message":"Authorization: Bearer %s"}' % SECRET.encode())
+    with Pyroscope(said) as server, stepping(tmp_path), pushing(store, server, "--push-token-file", secret(tmp_path)) as agent:
+        agent.says("refuses profiles, which are dropped: 401 Unauthorized: (it repeats the secret)")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert SECRET not in agent.text()
+
+
 def test_password(store, tmp_path):
     """The file of a password is read again at SIGHUP, and so is what the config file says."""
     config, path = tmp_path / "agent.toml", secret(tmp_path, "shop:first")
@@ -242,8 +252,10 @@ def test_names(store, tmp_path):
 
 @pytest.mark.parametrize("options, words", [
     (["--push", "127.0.0.1:4040"], "--push 127.0.0.1:4040: give http://HOST[:PORT] or https://HOST[:PORT]"),
-    (["--push", "http://me:secret@x"], "a name and a password go into --push-password-file"),
+    (["--push", "http://me:secret@x"], "--push: a name and a password go into --push-password-file"),
+    (["--push", "http://me:p/secret@x"], "--push: a name and a password go into --push-password-file"),
     (["--push-every", "15"], "--push-ca need --push"),
+    (["--push", "http://127.0.0.1", "--push-every", "901"], "seconds from 1 to 900"),
     (["--push", "http://192.0.2.1", "--push-token-file", "SECRET"], "others on the network could read the token or the password"),
     (["--push", "https://192.0.2.1", "--push-ca", "/dev/null"], "--push-ca /dev/null: it is no file"),
     (["--push", "http://127.0.0.1", "--push-tenant", "a b"], "--push-tenant: a tenant has"),
@@ -253,3 +265,4 @@ def test_options(store, tmp_path, options, words):
     with Agent(store, *[str(path) if word == "SECRET" else word for word in options]) as agent:
         assert agent.wait() == 2
     assert words in agent.text() and not store.exists()
+    assert "secret@" not in agent.text()

@@ -51,7 +51,8 @@ static void check_reply(const char *bytes, size_t size, size_t piece)
 		return;
 	check(whole.status >= 200 && whole.status <= 599);
 	check(whole.retry_after >= -1 && whole.retry_after <= 1000000000);
-	http_reply_words(&whole, words, sizeof(words));
+	http_reply_words(&whole, "a-secret-token", words, sizeof(words));
+	check(!strstr(words, "a-secret-token"));
 	for (const char *at = words; *at; at++)
 		check((unsigned char)*at >= ' ' && *at != 127);
 }

@@ -129,6 +129,24 @@ print(subprocess.check_output([sys.executable, "-c", "print('profile' in dir(__b
     assert first == "False" and second.startswith("['-c', \"print('profile'") and err == ""
 
 
+def test_only_code_that_begins_so_gets_the_step(tmp_path):
+    """A shell's code is nothing that Python's could be put in front of, whatever is in it."""
+    code = '''
+from pymem_bpf._children import _with_step
+line = "from copied.spawn import spawn_main; spawn_main(pipe_handle=7)"
+for command in (["bash", "-c", "exec python3 -c '" + line + "'"], ["sh", "-c", "echo " + line],
+                ["python3", "-c", "import os; " + line], ["python3", "-c", "xfrom a.spawn import spawn_main"],
+                [b"sh", b"-c", b"true; " + line.encode()]):
+    assert _with_step(command) is command, command
+for command in ["python3", "-c", line], ["python3", "-E", "-c", " \\n" + line], [b"python3", b"-c", line.encode()]:
+    changed = _with_step(command)
+    end = changed[-1] if isinstance(changed[-1], str) else changed[-1].decode()
+    assert changed[:-1] == command[:-1] and end.startswith("def _step(") and end.endswith("\\ndel _step\\n" + line), changed
+    compile(end, "-c", "exec")
+'''
+    run(["/usr/bin/python3", "-c", code], tmp_path, "/nonexistent")
+
+
 def test_what_stands_in_for_the_profiler(tmp_path):
     """Whatever the main module does with it at its top."""
     code = '''

@@ -24,6 +24,11 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return [int(word) for word in f.read().split()]
+
+
 def capabilities(mask):
     return {bit for bit in range(64) if int(mask, 16) >> bit & 1}
 
@@ -168,6 +173,23 @@ def test_server(folder):
         assert connection.ask(HELLO)["status"] == OK
         assert server.stop() == 0
         assert not os.path.exists(server.path)
+
+
+@pytest.mark.host
+@pytest.mark.attack("root, through a mistake in the C library's client of DNS",
+                    "taking over the helper of the agent that looks up names")
+def test_resolver(tmp_path):
+    """It has the rights of nobody: the unit lets the agent change the user of a helper."""
+    from test_agent import Agent  # pylint: disable=import-outside-toplevel
+    with Agent(tmp_path / "store", "--push", "http://127.0.0.1:1") as agent:
+        agent.says("records")
+        nobody = [said for said in map(status, children(agent.process.pid)) if said["Uid"].split() == ["65534"] * 4]
+        assert len(nobody) == 1
+        said, = nobody
+        assert said["Gid"].split() == ["65534"] * 4 and not said["Groups"].split()
+        assert capabilities(said["CapEff"]) == capabilities(said["CapPrm"]) == capabilities(said["CapAmb"]) == set()
+        assert said["Seccomp"] == "2" and said["NoNewPrivs"] == "1"
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
 @pytest.mark.attack("root, through a mistake in the profiler",

@@ -411,6 +411,16 @@ static int take_a_port(void)
 	return bind(socket(AF_INET, SOCK_STREAM, 0), &address, sizeof(address));
 }
 
+static int talk_to_services(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 ? -1 : 0;
+}
+
+static int send_to_services(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0 ? -1 : 0;
+}
+
 /* Who pushes profiles can connect, and nothing else; who looks up names can also ask. */
 static void test_network(void **state)
 {
@@ -425,6 +435,11 @@ static void test_network(void **state)
 	assert_int_equal(outcome(CONFINE_CONNECT, send_datagrams), EPERM);
 	assert_int_equal(outcome(CONFINE_RESOLVE, talk_to_the_network), 0);
 	assert_int_equal(outcome(CONFINE_RESOLVE, send_datagrams), 0);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_over_ipv6), 0);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_to_neighbours), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_to_services), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, send_to_services), EPERM);
+	assert_int_equal(outcome(CONFINE_CONNECT, talk_to_services), 0);
 	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		assert_int_equal(outcome(CONFINE_CONNECT, attempts[i]), EPERM);
 		assert_int_equal(outcome(CONFINE_RESOLVE, attempts[i]), EPERM);

@@ -17,8 +17,13 @@
 #include "base/clock.h"
 #include "push_server.h"
 
-#define OK	     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define OK	     "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
+#define PAGE	     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
 #define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
+#define MANY	     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
+#define LIMIT                                                                                     \
+	"HTTP/1.1 429 x\r\nContent-Length: 48\r\n\r\n"                                            \
+	"Maximum active series limit exceeded (5000/5000)"
 #define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 #define NS	     1000000000ULL
 #define GUARD	     (20 * NS)
@@ -166,6 +171,43 @@ static void failures(void **state)
 	assert_int_not_equal(g->result, 0);
 }
 
+/* Sends to one who has said something, without taking anything, and has gone. */
+static void answered_early(struct given *g, const char *answer)
+{
+	static char body[100000];
+	struct push_exchange x = {.fd = -1};
+	const struct push_request request = {
+		.head = "POST / HTTP/1.1\r\n\r\n", .head_size = 19, .body = body, .body_size = sizeof(body)};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(send(pair[1], answer, strlen(answer), MSG_NOSIGNAL), strlen(answer));
+	close(pair[1]);
+	g->done = false;
+	assert_int_equal(push_exchange_begin(&x, g->loop, pair[0], &request, on_exchanged, g), 0);
+	run(g);
+	assert_int_equal(x.fd, -1);
+}
+
+/* An answer that needs more than one look is read to its end though nothing can be sent. */
+static void early_answers(void **state)
+{
+	struct given *g = *state;
+	char answer[12000] = "HTTP/1.1 413 x\r\n";
+
+	while (strlen(answer) < 9000)
+		strcat(answer, "X-Header: and so on, and so on, and so on, and so on\r\n");
+	strcat(answer, "Content-Length: 10000\r\n\r\ntoo large");
+	answered_early(g, answer);
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 413);
+	answered_early(g, "HTTP/1.1 413 x\r\n");
+	assert_int_not_equal(g->result, 0);
+	answered_early(g, "HTTP/1.1 401 x\r\n\r\n");
+	assert_int_equal(g->result, 0);
+	assert_int_equal(g->status, 401);
+}
+
 static void endless_head(void **state)
 {
 	char *head = malloc(HTTP_REPLY_HEAD + 100);
@@ -209,13 +251,18 @@ static void begin(struct given *g, const char *const *answers, size_t count)
 	assert_non_null(g->push);
 }
 
-static void add(struct given *g, char letter, size_t size)
+static void add_of(struct given *g, char letter, size_t size, int64_t began)
 {
 	uint8_t *body = malloc(size);
 
 	assert_non_null(body);
 	memset(body, letter, size);
-	push_add(g->push, body, size);
+	push_add(g->push, body, size, began);
+}
+
+static void add(struct given *g, char letter, size_t size)
+{
+	add_of(g, letter, size, push_now());
 }
 
 static size_t done_of(const struct given *g)
@@ -290,6 +337,93 @@ static void fails_and_recovers(void **state)
 	assert_non_null(strstr(g->said, " takes profiles again; 2 were dropped meanwhile\n"));
 }
 
+/* A journal with a line for each try would be full of them. */
+static void alternates(void **state)
+{
+	static const char *const answers[] = {OK, MANY, OK, MANY, OK, MANY, OK, MANY, OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, COUNT(answers));
+	for (int i = 0; i < 5; i++)
+		add(g, 'a', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, COUNT(answers));
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 5);
+	assert_int_equal(c.failed, 4);
+	if (g->bad > 2)
+		fail_msg("%s", g->said);
+	assert_non_null(strstr(g->said, ": 429 Too Many Requests\n"));
+	/* Another server is another story. */
+	point_at(g, "127.0.0.1", 1);
+	push_set_target(g->push, &g->target);
+	add(g, 'a', 10);
+	run_until(g, COUNT(answers) + 1);
+	assert_non_null(strstr(g->said, ": Connection refused\n"));
+}
+
+/* Nor with one for each that is dropped, if one is taken now and then. */
+static void overflows(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+
+	begin(g, answers, 1);
+	for (size_t round = 1; round <= 3; round++) {
+		for (int i = 0; i < PUSH_WAITING + 5; i++)
+			add(g, 'a', 10);
+		push_watch(g->push, g->loop);
+		run_until(g, round * PUSH_WAITING);
+		/* What comes while it does not run waits. */
+		assert_int_equal(push_counts(g->push).waiting, 0);
+	}
+	assert_true(push_counts(g->push).dropped[PUSH_DROP_FULL] >= 10);
+	assert_int_equal(g->bad, 1);
+}
+
+/* What can't be taken, however long it waits, does not hold others up. */
+static void is_busy_for_ever(void **state)
+{
+	static const char *const answers[] = {MANY, MANY, MANY, OK, LIMIT, OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, COUNT(answers));
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	add(g, 'c', 10);
+	add(g, 'd', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, COUNT(answers));
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 2);
+	assert_int_equal(c.failed, 2);
+	assert_int_equal(c.dropped[PUSH_DROP_REFUSED], 2);
+	assert_non_null(strstr(g->said, " refuses profiles, which are dropped: 429 Too Many "
+					"Requests"));
+	assert_non_null(strstr(g->server.request, "\r\n\r\nddd"));
+}
+
+/* The page of a proxy, or of what else listens there. */
+static void is_no_pyroscope(void **state)
+{
+	static const char *const answers[] = {PAGE, OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, COUNT(answers));
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	push_watch(g->push, g->loop);
+	run_until(g, 2);
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(c.dropped[PUSH_DROP_REFUSED], 1);
+	assert_non_null(strstr(g->said, " refuses profiles, which are dropped: 200: its answer is "
+					"not a Pyroscope's\n"));
+}
+
 static void is_gone(void **state)
 {
 	static const char *const answers[] = {OK};
@@ -323,6 +457,125 @@ static void needs_names(void **state)
 	push_set_target(g->push, &g->target);
 	run_until(g, 2);
 	assert_int_equal(push_counts(g->push).sent, 1);
+}
+
+/* Settings that are read again and are the same: what is sent is not sent again, and a wait goes on. */
+static void is_told_the_same(void **state)
+{
+	static const char *const answers[] = {BUSY, OK};
+	struct given *g = *state;
+	uint64_t began;
+
+	begin(g, answers, COUNT(answers));
+	add(g, 'a', 300000);
+	push_watch(g->push, g->loop);
+	for (int i = 0; i < 3; i++) {
+		point_at(g, "127.0.0.1", g->server.port);
+		push_set_target(g->push, &g->target);
+		assert_null(g->target.shown);
+	}
+	run_until(g, 1);
+	began = clock_ns(CLOCK_MONOTONIC);
+	point_at(g, "127.0.0.1", g->server.port);
+	push_set_target(g->push, &g->target);
+	run_until(g, 2);
+	assert_true(clock_ns(CLOCK_MONOTONIC) - began >= NS / 4);
+	assert_int_equal(g->server.requests, 2);
+	assert_int_equal(push_counts(g->push).failed, 1);
+}
+
+static void on_stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void run_for(struct given *g, uint64_t ns)
+{
+	loop_timer_start(g->loop, &g->look, ns, 0, on_stop, g->loop);
+	run(g);
+	loop_timer_stop(&g->look);
+}
+
+/* A helper whose answers are those of this test, at the other end of a socket. */
+static void begin_with_helper(struct given *g, int *helper)
+{
+	static const char *const answers[] = {OK};
+	struct resolver resolver = {.pid = INT32_MAX};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	resolver.fd = pair[0];
+	*helper = pair[1];
+	served_listen(&g->server, g->loop, answers, 1);
+	point_at(g, "profiles.example.org", g->server.port);
+	g->push = push_new(&g->target, &resolver, say, g);
+	assert_non_null(g->push);
+	push_watch(g->push, g->loop);
+}
+
+static void answer_of(int helper, uint32_t number, int family)
+{
+	const unsigned char loopback[] = {127, 0, 0, 1};
+	struct resolver_answer answer = {.number = number, .count = 1, .list[0].family = family};
+
+	memcpy(answer.list[0].number, loopback, sizeof(loopback));
+	assert_int_equal(send(helper, &answer, sizeof(answer), 0), sizeof(answer));
+}
+
+/* What comes after a try was over, which takes 10 s, is no answer to the question of the next one. */
+static void drains_answers(void **state)
+{
+	struct given *g = *state;
+	int helper;
+
+	begin_with_helper(g, &helper);
+	assert_true(push_counts(g->push).names);
+	add(g, 'a', 10);
+	run_until(g, 1);
+	assert_non_null(strstr(g->said, ": its name was not looked up within 10 s\n"));
+	answer_of(helper, 1, AF_INET6);
+	answer_of(helper, 7, AF_INET6);
+	run_for(g, 3 * NS / 2);
+	assert_int_equal(push_counts(g->push).failed, 1);
+	answer_of(helper, 2, AF_INET);
+	run_until(g, 2);
+	assert_int_equal(push_counts(g->push).sent, 1);
+	close(helper);
+}
+
+/* One that somebody has taken over does not make others read what is no address. */
+static void helper_is_wrong(void **state)
+{
+	struct given *g = *state;
+	int helper;
+
+	begin_with_helper(g, &helper);
+	add(g, 'a', 10);
+	run_for(g, NS / 5);
+	answer_of(helper, 1, AF_UNIX);
+	run_until(g, 1);
+	assert_int_equal(push_counts(g->push).failed, 1);
+	assert_non_null(strstr(g->said, PUSH_NO_NAMES));
+	close(helper);
+}
+
+/* That is said once, also if the server has an address. */
+static void helper_ends(void **state)
+{
+	struct given *g = *state;
+	int helper;
+
+	begin_with_helper(g, &helper);
+	point_at(g, "127.0.0.1", g->server.port);
+	push_set_target(g->push, &g->target);
+	close(helper);
+	assert_false(push_counts(g->push).names);
+	add(g, 'a', 10);
+	add(g, 'b', 10);
+	run_until(g, 2);
+	assert_int_equal(push_counts(g->push).sent, 2);
+	assert_int_equal(g->bad, 1);
+	assert_non_null(strstr(g->said, PUSH_NO_NAMES "\n"));
 }
 
 static void is_bounded(void **state)
@@ -390,16 +643,49 @@ static void finishes(void **state)
 	assert_non_null(strstr(g->said, "ends with 2 profiles that were not pushed to "));
 }
 
+/* What a Pyroscope would refuse, since it began an hour ago, is not sent. */
+static void is_too_old(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	struct push_counts c;
+
+	begin(g, answers, 1);
+	add_of(g, 'a', 10, push_now() - (int64_t)PUSH_OLD_NS - 1);
+	add_of(g, 'b', 10, push_now() - (int64_t)PUSH_OLD_NS - 1);
+	add_of(g, 'c', 10, push_now() - (int64_t)(PUSH_OLD_NS - 60 * NS));
+	push_watch(g->push, g->loop);
+	run_until(g, 1);
+	c = push_counts(g->push);
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(c.dropped[PUSH_DROP_OLD], 2);
+	assert_string_equal(push_drop_name(PUSH_DROP_OLD), "old");
+	assert_int_equal(g->server.requests, 1);
+	assert_non_null(strstr(g->server.request, "\r\n\r\nccc"));
+	assert_int_equal(g->bad, 1);
+	assert_non_null(strstr(g->said, " that began 55 minutes ago\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(is_too_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchanges, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(early_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(endless_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(sends, setup, teardown),
 		cmocka_unit_test_setup_teardown(fails_and_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_busy_for_ever, setup, teardown),
+		cmocka_unit_test_setup_teardown(alternates, setup, teardown),
+		cmocka_unit_test_setup_teardown(overflows, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_no_pyroscope, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(needs_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_told_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(drains_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(helper_is_wrong, setup, teardown),
+		cmocka_unit_test_setup_teardown(helper_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_is_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(finishes, setup, teardown),

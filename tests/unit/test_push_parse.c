@@ -16,11 +16,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/http_reply.h"
 #include "agent/push.h"
 #include "agent/push_target.h"
+#include "os/confine.h"
 #include "os/resolver.h"
 
 #define NS 1000000000ULL
@@ -45,8 +47,12 @@ static void urls(void **state)
 		 AF_INET},
 		{"http://[2001:db8::7]", "2001:db8::7", "[2001:db8::7]", "", 80, false, false,
 		 AF_INET6},
-		{"http://pyroscope.monitoring.svc.:80", "pyroscope.monitoring.svc.",
-		 "pyroscope.monitoring.svc.", "", 80, false, false, 0},
+		{"http://pyroscope.monitoring.svc.:80", "pyroscope.monitoring.svc",
+		 "pyroscope.monitoring.svc", "", 80, false, false, 0},
+		{"http://localhost.:81", "localhost", "localhost:81", "", 81, false, true, 0},
+		{"http://3par", "3par", "3par", "", 80, false, false, 0},
+		{"http://a.1b", "a.1b", "a.1b", "", 80, false, false, 0},
+		{"http://0xyz", "0xyz", "0xyz", "", 80, false, false, 0},
 	};
 	struct push_url url;
 	char why[128];
@@ -62,6 +68,11 @@ static void urls(void **state)
 		assert_int_equal(url.loopback, right[i].loopback);
 		assert_int_equal(url.family, right[i].family);
 	}
+	/* A dot at its end is for who is asked for the name. */
+	assert_int_equal(push_url_parse("http://pyroscope.svc.", &url, why, sizeof(why)), 0);
+	assert_string_equal(url.looked_up, "pyroscope.svc.");
+	assert_int_equal(push_url_parse("http://10.1.2.3", &url, why, sizeof(why)), 0);
+	assert_string_equal(url.looked_up, "");
 }
 
 static void wrong_urls(void **state)
@@ -83,6 +94,8 @@ static void wrong_urls(void **state)
 		"http://[1.2.3.4]",
 		"http://[fe80::1%25eth0]",
 		"http://user:secret@x",
+		"http://me:p/w@x",
+		"http://me:12/w@x",
 		"http://a b",
 		"http://a\r\nX: y",
 		"http://-x",
@@ -91,6 +104,13 @@ static void wrong_urls(void **state)
 		"http://127.1",
 		"http://1.2.3.4.5",
 		"http://0x7f000001",
+		"http://0X7F000001",
+		"http://0x",
+		"http://127.0x1",
+		"http://127.1.",
+		"http://2130706433",
+		"http://a.1",
+		"http://.",
 		"http://x/a b",
 		"http://x/a\r\nX: y",
 		"http://x/?q",
@@ -202,6 +222,49 @@ static void heads(void **state)
 	free(head);
 }
 
+static void open_right(struct push_target *target, const struct push_access *access)
+{
+	char why[512];
+
+	if (push_target_open(target, access, why, sizeof(why)))
+		fail_msg("%s", why);
+}
+
+/* Also if only what is in a file has changed. */
+static void same_targets(void **state)
+{
+	struct push_access access = {.url = "http://127.0.0.1", .token_file = secret_path};
+	struct push_target one, other;
+
+	(void)state;
+	write_secret("glc_123\n", 0600);
+	open_right(&one, &access);
+	open_right(&other, &access);
+	assert_true(push_target_same(&one, &other));
+	push_target_close(&other);
+	write_secret("glc_124\n", 0600);
+	open_right(&other, &access);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	write_secret("glc_123\n", 0600);
+	access.tenant = "a";
+	open_right(&other, &access);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	access.tenant = NULL;
+	access.url = "http://127.0.0.1/x";
+	open_right(&other, &access);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	access.url = "http://127.0.0.1";
+	open_right(&other, &access);
+	assert_true(push_target_same(&one, &other));
+	memset(other.authorities, 1, 1);
+	assert_false(push_target_same(&one, &other));
+	push_target_close(&other);
+	push_target_close(&one);
+}
+
 static void secrets_that_are_refused(void **state)
 {
 	struct push_access access = {.url = "http://127.0.0.1", .token_file = secret_path};
@@ -214,7 +277,11 @@ static void secrets_that_are_refused(void **state)
 	write_secret("", 0600);
 	head_of(&access, "a token has 1 to 1024 characters");
 	write_secret("glc\r\nX: y\n", 0600);
-	free(head_of(&access, NULL)); /* its first line */
+	head_of(&access, "it has more than one line");
+	write_secret("glc\n\n\nother", 0600);
+	head_of(&access, "it has more than one line");
+	write_secret("glc\r\n\n", 0600);
+	free(head_of(&access, NULL));
 	access.url = "http://192.0.2.1";
 	head_of(&access, "others on the network could read the token or the password");
 	access.url = "http://pyroscope";
@@ -235,6 +302,27 @@ static void secrets_that_are_refused(void **state)
 	head_of(&access, "an http:// URL has no certificate");
 	access.url = "https://localhost";
 	head_of(&access, "it has no certificates in PEM");
+}
+
+/* Nor is a part of it shown. */
+static void passwords_in_urls(void **state)
+{
+	static const char *const urls[] = {
+		"http://me:secret@x", "http://me:a/secret@x",	"http://me:12/secret@x",
+		"me:secret@x",	      "http://x/?token=secret", "http://x/#secret",
+		"ftp://me:secret@x",  "http://x?secret",	"http://me:a?secret@x",
+	};
+	struct push_access access = {};
+	struct push_target target;
+	char why[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		access.url = urls[i];
+		assert_int_equal(push_target_open(&target, &access, why, sizeof(why)), -EINVAL);
+		if (strncmp(why, "--push: ", 8) != 0 || strstr(why, "secret"))
+			fail_msg("%s", why);
+	}
 }
 
 /* --- answers --- */
@@ -264,7 +352,7 @@ static void check_answer(const char *text, unsigned status, int64_t retry_after,
 			assert_int_equal(http_reply_end(&r), 0);
 		assert_int_equal(r.status, status);
 		assert_int_equal(r.retry_after, retry_after);
-		http_reply_words(&r, said, sizeof(said));
+		http_reply_words(&r, NULL, said, sizeof(said));
 		assert_string_equal(said, words);
 	}
 }
@@ -289,6 +377,49 @@ static void answers(void **state)
 	check_answer("HTTP/1.1 401 x\r\n\r\n\x1b[2Jevil\nmore", 401, -1,
 		     "401 Unauthorized: \\x1b[2Jevil");
 	check_answer("HTTP/1.1 599 x\r\n\r\n", 599, -1, "599");
+}
+
+static void content_types(void **state)
+{
+	struct http_reply r;
+
+	(void)state;
+	take(&r, "HTTP/1.1 200 x\r\ncontent-type: Application/Proto\r\n\r\n", 3);
+	assert_true(r.proto);
+	take(&r, "HTTP/1.1 200 x\r\nContent-Type: application/proto; a=b\r\n\r\n", 100);
+	assert_true(r.proto);
+	take(&r, "HTTP/1.1 200 x\r\nContent-Type: application/protobuf\r\n\r\n", 100);
+	assert_false(r.proto);
+	take(&r, "HTTP/1.1 200 x\r\nContent-Type: text/html\r\n\r\n", 100);
+	assert_false(r.proto);
+	take(&r, "HTTP/1.1 100 x\r\nContent-Type: application/proto\r\n\r\nHTTP/1.1 200 x\r\n\r\n", 100);
+	assert_false(r.proto);
+}
+
+/* A server that repeats what it was sent: all of the secret, what fits, with escapes in it. */
+static void repeats(void **state)
+{
+	static const char *const texts[] = {
+		"Authorization: Bearer glc_eyJvIjoiMSIsIm4iOiJ4",
+		"glc_eyJvIj",
+		"glc\\u005feyJvIjoiMS",
+		"{\"message\":\"no user: Bearer glc_eyJvIjoiMSIsIm4iOiJ4\"}",
+	};
+	struct http_reply r;
+	char head[256], said[600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(head, sizeof(head), "HTTP/1.1 401 x\r\n\r\n%s", texts[i]);
+		take(&r, head, 1000);
+		http_reply_words(&r, "glc_eyJvIjoiMSIsIm4iOiJ4", said, sizeof(said));
+		assert_string_equal(said, "401 Unauthorized: (it repeats the secret)");
+		http_reply_words(&r, "glc_eYjViJOImsiSiM4IoIj4", said, sizeof(said));
+		assert_null(strstr(said, "repeats"));
+	}
+	take(&r, "HTTP/1.1 401 x\r\n\r\nno user x1", 1000);
+	http_reply_words(&r, "x1", said, sizeof(said));
+	assert_string_equal(said, "401 Unauthorized: (it repeats the secret)");
 }
 
 static void no_answers(void **state)
@@ -387,17 +518,18 @@ static void back_off(void **state)
 
 static void verdicts(void **state)
 {
-	static const unsigned later[] = {408, 425, 429, 500, 502, 503, 504, 599};
+	static const unsigned later[] = {408, 409, 425, 429, 499, 500, 502, 503, 504, 599};
 	static const unsigned refused[] = {300, 301, 302, 307, 400, 401, 403,
 					   404, 405, 413, 415, 422, 501, 505};
 
 	(void)state;
-	assert_int_equal(push_verdict(200), PUSH_TAKEN);
-	assert_int_equal(push_verdict(204), PUSH_TAKEN);
+	assert_int_equal(push_verdict(200, true), PUSH_TAKEN);
+	assert_int_equal(push_verdict(200, false), PUSH_REFUSED);
+	assert_int_equal(push_verdict(204, true), PUSH_REFUSED);
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		assert_int_equal(push_verdict(later[i]), PUSH_LATER);
+		assert_int_equal(push_verdict(later[i], false), PUSH_LATER);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		assert_int_equal(push_verdict(refused[i]), PUSH_REFUSED);
+		assert_int_equal(push_verdict(refused[i], true), PUSH_REFUSED);
 }
 
 /* --- names --- */
@@ -429,10 +561,84 @@ static void hosts(void **state)
 	assert_memory_equal(answer.list[1].number, &v6, sizeof(v6));
 }
 
+/* Of /proc/PID/status, without blanks before it. The caller has room for 128. */
+static void status_of(pid_t pid, const char *field, char *value)
+{
+	char path[64], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (!found && fgets(line, sizeof(line), file))
+		found = !strncmp(line, field, strlen(field)) && line[strlen(field)] == ':';
+	fclose(file);
+	assert_true(found);
+	line[strcspn(line, "\n")] = '\0';
+	snprintf(value, 128, "%.127s", line + strlen(field) + 1 + strspn(line + strlen(field) + 1, "\t "));
+}
+
+/* It has no rights, and if it may, it is nobody. */
+static void check_rights(pid_t pid, const struct resolver_rights *rights)
+{
+	char value[128];
+
+	status_of(pid, "CapEff", value);
+	assert_string_equal(value, "0000000000000000");
+	status_of(pid, "CapPrm", value);
+	assert_string_equal(value, "0000000000000000");
+	status_of(pid, "NoNewPrivs", value);
+	assert_string_equal(value, "1");
+	status_of(pid, "Seccomp", value);
+	assert_string_equal(value, rights->filter_error ? "0" : "2");
+	if (geteuid()) {
+		assert_int_equal(rights->user_error, -EPERM);
+		return;
+	}
+	assert_int_equal(rights->user_error, 0);
+	status_of(pid, "Uid", value);
+	assert_string_equal(value, "65534\t65534\t65534\t65534");
+	status_of(pid, "Gid", value);
+	assert_string_equal(value, "65534\t65534\t65534\t65534");
+	status_of(pid, "Groups", value);
+	assert_string_equal(value, "");
+}
+
+/* Who started it ends without the right to signal it. */
+static void ends_with_its_parent(void **state)
+{
+	struct pollfd end = {.events = POLLIN};
+	int pipes[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct confined confined;
+		struct resolver resolver;
+		struct resolver_rights rights;
+
+		/* The helper has it as its standard error. */
+		_exit(dup2(pipes[1], STDERR_FILENO) < 0 || resolver_start(&resolver, &rights) ||
+		      confine(0, &confined) || resolver_ask(&resolver, 1, "profiles.invalid"));
+	}
+	close(pipes[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	end.fd = pipes[0];
+	assert_int_equal(poll(&end, 1, 5000), 1);
+	assert_true(end.revents & POLLHUP);
+	close(pipes[0]);
+}
+
 /* A helper answers, and has nothing of its parent. */
 static void names(void **state)
 {
 	struct pollfd ready = {.events = POLLIN};
+	struct resolver_rights rights;
 	struct resolver resolver;
 	struct resolver_answer answer = {};
 	char folder_of_files[64], name[RESOLVER_NAME + 1] = "";
@@ -447,7 +653,8 @@ static void names(void **state)
 	}
 	if (!answer.count)
 		skip();
-	assert_int_equal(resolver_start(&resolver), 0);
+	assert_int_equal(resolver_start(&resolver, &rights), 0);
+	check_rights(resolver.pid, &rights);
 	snprintf(folder_of_files, sizeof(folder_of_files), "/proc/%d/fd", resolver.pid);
 	files = opendir(folder_of_files);
 	assert_non_null(files);
@@ -479,6 +686,11 @@ int main(void)
 		cmocka_unit_test(endless),  cmocka_unit_test(times_to_come_again),
 		cmocka_unit_test(back_off), cmocka_unit_test(verdicts),
 		cmocka_unit_test(hosts),    cmocka_unit_test(names),
+		cmocka_unit_test(ends_with_its_parent),
+		cmocka_unit_test(passwords_in_urls),
+		cmocka_unit_test(repeats),
+		cmocka_unit_test(content_types),
+		cmocka_unit_test(same_targets),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

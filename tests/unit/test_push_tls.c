@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* agent/push_exchange.c with TLS: what is sent arrives at a server with the right certificate;
- * nothing is sent to one whose certificate is of an unknown authority, for another host, or none.
- */
+ * nothing is sent to one whose certificate is of an unknown authority, for another host, for
+ * something else, of the past, or none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@
 #define NS     1000000000ULL
 #define GUARD  (30 * NS)
 #define BODY   200000
-#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
 
 static gnutls_x509_privkey_t key;
 static gnutls_x509_crt_t certificate;
@@ -46,32 +46,59 @@ static void must(int result)
 		fail_msg("%s", gnutls_strerror(result));
 }
 
-/* One that has signed itself, for 127.0.0.1; and a file with it. */
-static int make_certificate(void **state)
+struct wanted { /* of a certificate */
+	const char *name;    /* NULL: it is for 127.0.0.1 */
+	time_t ends;	     /* seconds from now */
+	const char *purpose; /* NULL: it does not say */
+};
+
+/* One that has signed itself; and a file with it. */
+static void certify(const struct wanted *w)
 {
 	const unsigned char number[] = {1}, address[] = {127, 0, 0, 1};
 	gnutls_datum_t pem;
-	int fd = mkstemp(authority);
+	FILE *file = fopen(authority, "we");
 
-	(void)state;
-	must(gnutls_x509_privkey_init(&key));
-	must(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-					  GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+	if (certificate)
+		gnutls_x509_crt_deinit(certificate);
 	must(gnutls_x509_crt_init(&certificate));
 	must(gnutls_x509_crt_set_version(certificate, 3));
 	must(gnutls_x509_crt_set_serial(certificate, number, sizeof(number)));
-	must(gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 3600));
-	must(gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 3600));
+	must(gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 7200));
+	must(gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + w->ends));
 	must(gnutls_x509_crt_set_dn(certificate, "CN=test", NULL));
-	must(gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, address,
-						  sizeof(address), GNUTLS_FSAN_SET));
+	if (w->name)
+		must(gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, w->name,
+							  (unsigned)strlen(w->name),
+							  GNUTLS_FSAN_SET));
+	else
+		must(gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS,
+							  address, sizeof(address),
+							  GNUTLS_FSAN_SET));
+	if (w->purpose)
+		must(gnutls_x509_crt_set_key_purpose_oid(certificate, w->purpose, 0));
 	must(gnutls_x509_crt_set_key(certificate, key));
 	must(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0));
 	must(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem));
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, pem.data, pem.size), pem.size);
-	close(fd);
+	assert_non_null(file);
+	assert_int_equal(fwrite(pem.data, 1, pem.size, file), pem.size);
+	assert_int_equal(fclose(file), 0);
 	gnutls_free(pem.data);
+}
+
+static int make_certificate(void **state)
+{
+	const struct wanted right = {.ends = 3600};
+	int fd = mkstemp(authority);
+
+	(void)state;
+	if (fd < 0)
+		return -1;
+	close(fd);
+	must(gnutls_x509_privkey_init(&key));
+	must(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+					  GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+	certify(&right);
 	return 0;
 }
 
@@ -85,8 +112,21 @@ static int remove_certificate(void **state)
 
 /* --- the server: a process --- */
 
-/* Exits with 0 if it got all of it. */
-static int serve_one(int fd)
+/* Whether the client has said which name it wants, if it is one. */
+static bool is_asked_for(gnutls_session_t session, const char *name)
+{
+	char asked[64] = "";
+	size_t size = sizeof(asked);
+	unsigned type;
+	int result = gnutls_server_name_get(session, asked, &size, &type, 0);
+
+	if (!name)
+		return result == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE;
+	return result >= 0 && type == GNUTLS_NAME_DNS && !strcmp(asked, name);
+}
+
+/* Exits with 0 if it got all of it. `name`: NULL: the client has an address. */
+static int serve_one(int fd, const char *name)
 {
 	gnutls_certificate_credentials_t own;
 	gnutls_session_t session;
@@ -102,6 +142,8 @@ static int serve_one(int fd)
 	gnutls_transport_set_int(session, fd);
 	if (gnutls_handshake(session) < 0)
 		return 2;
+	if (!is_asked_for(session, name))
+		return 9;
 	while (!head || got < head + BODY) {
 		more = gnutls_record_recv(session, bytes + got, BODY + 4095 - got);
 		if (more <= 0)
@@ -120,7 +162,7 @@ static int serve_one(int fd)
 	return 0;
 }
 
-static void start(struct given *g, bool tls)
+static void start(struct given *g, const char *name, bool tls)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
 	socklen_t size = sizeof(address);
@@ -138,7 +180,7 @@ static void start(struct given *g, bool tls)
 		alarm(60);
 		client = accept(fd, NULL, NULL);
 		if (tls)
-			_exit(client < 0 ? 6 : serve_one(client));
+			_exit(client < 0 ? 6 : serve_one(client, name));
 		_exit(send(client, "220 mail.example.org ESMTP\r\n", 28, 0) == 28 ? 7 : 8);
 	}
 	close(fd);
@@ -185,13 +227,13 @@ static int push_to(struct given *g, const char *host, const char *ca, bool tls)
 	assert_non_null(g->loop);
 	assert_non_null(body);
 	memset(body, 'x', BODY);
-	start(g, tls);
+	start(g, strcmp(host, "127.0.0.1") ? host : NULL, tls);
 	snprintf(url, sizeof(url), "https://%s:%u", host, g->port);
 	if (push_target_open(&target, &access, why, sizeof(why)))
 		fail_msg("%s", why);
 	g->push = push_new(&target, &none, say, g);
 	assert_non_null(g->push);
-	push_add(g->push, body, BODY);
+	push_add(g->push, body, BODY, push_now());
 	push_watch(g->push, g->loop);
 	loop_timer_start(g->loop, &g->guard, GUARD, 0, on_late, g);
 	loop_timer_start(g->loop, &g->look, NS / 1000, NS / 1000, on_look, g);
@@ -243,6 +285,40 @@ static void is_of_another_host(void **state)
 		   "match the expected.\n");
 }
 
+static void is_right_by_name(void **state)
+{
+	const struct wanted named = {.name = "localhost", .ends = 3600, .purpose = GNUTLS_KP_TLS_WWW_SERVER};
+	struct given g;
+
+	(void)state;
+	certify(&named);
+	assert_int_equal(push_to(&g, "localhost", authority, true), 0);
+	expect(&g, " takes profiles\n");
+}
+
+static void is_past(void **state)
+{
+	const struct wanted past = {.ends = -3600};
+	struct given g;
+
+	(void)state;
+	certify(&past);
+	assert_int_equal(push_to(&g, "127.0.0.1", authority, true), 2);
+	expect(&g, "TLS: The certificate is NOT trusted. The certificate chain uses expired certificate.\n");
+}
+
+/* That of a client, say, which an authority gives to more people than it lets be a server. */
+static void is_for_something_else(void **state)
+{
+	const struct wanted client = {.ends = 3600, .purpose = GNUTLS_KP_TLS_WWW_CLIENT};
+	struct given g;
+
+	(void)state;
+	certify(&client);
+	assert_int_equal(push_to(&g, "127.0.0.1", authority, true), 2);
+	expect(&g, "TLS: The certificate is NOT trusted. The certificate chain does not match the intended purpose.\n");
+}
+
 static void is_no_tls(void **state)
 {
 	struct given g;
@@ -259,6 +335,9 @@ int main(void)
 		cmocka_unit_test(is_unknown),
 		cmocka_unit_test(is_of_another_host),
 		cmocka_unit_test(is_no_tls),
+		cmocka_unit_test(is_right_by_name),
+		cmocka_unit_test(is_past),
+		cmocka_unit_test(is_for_something_else),
 	};
 
 	return cmocka_run_group_tests(tests, make_certificate, remove_certificate);

@@ -34,8 +34,9 @@ struct agent_push {
 	struct loop_timer due;
 	unsigned window;   /* of the source: one of two, in turns */
 	uint64_t began_ns; /* the window; 0: none is open */
+	int64_t began;	   /* the same, of push_now() */
 	uint64_t kept_due_ns;
-	uint64_t cpu_ns;
+	uint64_t cpu_ns; /* of making bodies, without what the source of profiles counts itself */
 	int error; /* of making a profile, as was said last */
 };
 
@@ -52,7 +53,7 @@ static void say(void *arg, bool bad, const char *words)
 /* --- profiles --- */
 
 /* What came since the window began, which ends. 0 or -errno. */
-static int push_window(struct agent_push *p, unsigned window)
+static int push_window(struct agent_push *p, unsigned window, int64_t began)
 {
 	struct model *model = pprof_source_model(p->agent->pprof, window);
 	uint8_t *body = NULL;
@@ -61,7 +62,7 @@ static int push_window(struct agent_push *p, unsigned window)
 
 	pprof_source_close(p->agent->pprof, window);
 	if (!err && body)
-		push_add(p->push, body, size);
+		push_add(p->push, body, size, began);
 	return err;
 }
 
@@ -72,6 +73,7 @@ static int open_window(struct agent_push *p)
 	p->window = p->window == PPROF_PUSHED ? PPROF_PUSHED + 1 : PPROF_PUSHED;
 	err = pprof_source_open(p->agent->pprof, p->window);
 	p->began_ns = err ? 0 : clock_ns(CLOCK_MONOTONIC);
+	p->began = push_now();
 	return err;
 }
 
@@ -80,11 +82,12 @@ static int push_and_open(struct agent_push *p)
 {
 	bool was_open = p->began_ns;
 	unsigned window = p->window;
+	int64_t began = p->began;
 	/* Messages come before figures. */
 	int err = profiler_poll(p->agent->profiler);
 
 	err = open_window(p) ?: err;
-	return was_open ? push_window(p, window) ?: err : err;
+	return was_open ? push_window(p, window, began) ?: err : err;
 }
 
 static int push_kept(struct agent_push *p)
@@ -102,7 +105,7 @@ static int push_kept(struct agent_push *p)
 	err = model ? push_profiles(model, true, &body, &size) : -errno;
 	report_free(report);
 	if (!err && body)
-		push_add(p->push, body, size);
+		push_add(p->push, body, size, push_now());
 	now = clock_ns(CLOCK_MONOTONIC);
 	p->kept_due_ns = now + KEPT_REST * (now - began);
 	return err;
@@ -119,7 +122,8 @@ static void on_due(void *arg)
 {
 	struct agent_push *p = arg;
 	uint64_t began = clock_ns(CLOCK_MONOTONIC);
-	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID), wait, rest;
+	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID), wait, rest, cpu;
+	uint64_t counted = pprof_source_took_ns(p->agent->pprof);
 	int err = push_and_open(p);
 
 	err = push_kept(p) ?: err;
@@ -127,7 +131,10 @@ static void on_due(void *arg)
 	rest = REST * (clock_ns(CLOCK_MONOTONIC) - began);
 	wait = (uint64_t)(p->every * (double)NS);
 	loop_timer_start(p->agent->loop, &p->due, wait > rest ? wait : rest, 0, on_due, p);
-	p->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began;
+	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began;
+	counted = pprof_source_took_ns(p->agent->pprof) - counted;
+	/* That one is of a clock on the wall, so it may be more. */
+	p->cpu_ns += cpu > counted ? cpu - counted : 0;
 }
 
 /* --- begin and end --- */
@@ -161,6 +168,26 @@ static int open_target(const struct agent_options *o, struct push_target *target
 	return err;
 }
 
+/* 0, or an exit status after it was explained. */
+static int start_resolver(const struct agent_options *o, struct resolver *resolver)
+{
+	struct resolver_rights rights;
+	int err = resolver_start(resolver, &rights);
+
+	if (err) {
+		agent_complain("the process that looks up names can't be started: %s",
+			       strerror(-err));
+		return EXIT_FAILED;
+	}
+	if (rights.filter_error)
+		agent_complain("the process that looks up names has no seccomp filter: %s",
+			       strerror(-rights.filter_error));
+	if (rights.user_error && o->verbosity >= 1)
+		agent_complain("the process that looks up names keeps its user: %s",
+			       strerror(-rights.user_error));
+	return 0;
+}
+
 int agent_push_open(struct agent *a, struct agent_push **push)
 {
 	const struct agent_options *o = &a->options;
@@ -178,12 +205,9 @@ int agent_push_open(struct agent *a, struct agent_push **push)
 	if (!o->push)
 		return 0;
 	/* Before the target, which has secrets. A name may come with SIGHUP. */
-	err = resolver_start(&resolver);
-	if (err) {
-		agent_complain("the process that looks up names can't be started: %s",
-			       strerror(-err));
-		return EXIT_FAILED;
-	}
+	err = start_resolver(o, &resolver);
+	if (err)
+		return err;
 	err = open_target(o, &target);
 	if (err) {
 		resolver_stop(&resolver);
@@ -218,8 +242,18 @@ void agent_push_watch(struct agent_push *p)
 	loop_timer_start(p->agent->loop, &p->due, (uint64_t)(p->every * (double)NS), 0, on_due, p);
 }
 
+/* Nanoseconds until the window has that length. */
+static uint64_t left_of_window(const struct agent_push *p)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), began = p->began_ns ?: now;
+	uint64_t due = began + (uint64_t)(p->every * (double)NS);
+
+	return due > now ? due - now : 0;
+}
+
 int agent_push_reload(struct agent_push *p, const struct agent_options *asked)
 {
+	double every = asked->push_every > 0 ? asked->push_every : AGENT_PUSH_EVERY;
 	struct push_target target;
 	int err;
 
@@ -229,8 +263,11 @@ int agent_push_reload(struct agent_push *p, const struct agent_options *asked)
 	if (err)
 		return err;
 	push_set_target(p->push, &target);
-	p->every = asked->push_every > 0 ? asked->push_every : AGENT_PUSH_EVERY;
-	loop_timer_start(p->agent->loop, &p->due, (uint64_t)(p->every * (double)NS), 0, on_due, p);
+	/* Else whoever reloads often would have windows without end. */
+	if (every > p->every || every < p->every) {
+		p->every = every;
+		loop_timer_start(p->agent->loop, &p->due, left_of_window(p), 0, on_due, p);
+	}
 	return 0;
 }
 
@@ -240,7 +277,7 @@ void agent_push_stop(struct agent_push *p)
 		return;
 	loop_timer_stop(&p->due);
 	if (p->began_ns && clock_ns(CLOCK_MONOTONIC) - p->began_ns >= LEAST_NS)
-		tell(p, profiler_poll(p->agent->profiler) ?: push_window(p, p->window));
+		tell(p, profiler_poll(p->agent->profiler) ?: push_window(p, p->window, p->began));
 }
 
 void agent_push_finish(struct agent_push *p)

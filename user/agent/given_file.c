@@ -82,6 +82,11 @@ int given_file_secret(const struct given_file *f, const char *has, size_t least,
 	if (err)
 		return err;
 	length = strcspn(line, "\r\n");
+	if (line[length + strspn(line + length, "\r\n")]) {
+		snprintf(why, size, "%s %s: it has more than one line", f->option, f->path);
+		given_file_wipe(line);
+		return -EINVAL;
+	}
 	memset(line + length, 0, strlen(line + length));
 	for (size_t i = 0; i < length && !err; i++)
 		if (line[i] <= ' ' || line[i] > '~')

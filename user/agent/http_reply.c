@@ -15,6 +15,7 @@
 #include "base/text.h"
 
 #define SECONDS_MOST 1000000000LL
+#define SECRET_PART  8 /* characters of a secret that are too many in a journal */
 
 /* --- fields --- */
 
@@ -74,6 +75,15 @@ static char *value_of(char *line, const char *name)
 	return value;
 }
 
+/* Parameters may follow. */
+static bool is_proto(const char *type)
+{
+	static const char proto[] = "application/proto";
+	size_t length = strlen(proto);
+
+	return !strncasecmp(type, proto, length) && strchr("; \t", type[length]);
+}
+
 static void take_field(struct http_reply *r, int64_t now)
 {
 	char *value = value_of(r->line, "Retry-After");
@@ -87,6 +97,9 @@ static void take_field(struct http_reply *r, int64_t now)
 		r->body_size = (uint64_t)number;
 	value = value_of(r->line, "Transfer-Encoding");
 	r->chunked |= value && *value;
+	value = value_of(r->line, "Content-Type");
+	if (value)
+		r->proto = is_proto(value);
 }
 
 /* --- lines --- */
@@ -103,7 +116,7 @@ static int take_status(struct http_reply *r)
 	r->status = (unsigned)strtoul(line + 9, NULL, 10);
 	r->retry_after = -1;
 	r->body_size = UINT64_MAX;
-	r->chunked = false;
+	r->chunked = r->proto = false;
 	r->state = HTTP_REPLY_FIELDS;
 	return 0;
 }
@@ -268,7 +281,19 @@ static void copy_line(char *out, const char *text, size_t length)
 	*out = '\0';
 }
 
-void http_reply_words(const struct http_reply *r, char *words, size_t size)
+/* Also if only a part of it is there: what is said may be cut, or have escapes in between. */
+static bool has_secret(const char *text, const char *secret)
+{
+	size_t length = secret ? strlen(secret) : 0;
+	size_t part = length >= 2 * SECRET_PART ? SECRET_PART : (length + 1) / 2;
+
+	for (size_t at = 0; length && at + part <= length; at++)
+		if (memmem(text, strlen(text), secret + at, part))
+			return true;
+	return false;
+}
+
+void http_reply_words(const struct http_reply *r, const char *secret, char *words, size_t size)
 {
 	const char *phrase = phrase_of(r->status), *text = r->text;
 	char said[HTTP_REPLY_TEXT + 1], escaped[HTTP_REPLY_TEXT + 1];
@@ -279,6 +304,8 @@ void http_reply_words(const struct http_reply *r, char *words, size_t size)
 		text = strchr(text, '\n') + 1;
 	text = sentence_of(text, &length);
 	copy_line(said, text, length);
+	if (has_secret(said, secret))
+		snprintf(said, sizeof(said), "(it repeats the secret)");
 	text_escape(escaped, sizeof(escaped), said);
 	snprintf(words, size, "%u%s%s%s%s", r->status, *phrase ? " " : "", phrase,
 		 *escaped ? ": " : "", escaped);

@@ -13,7 +13,7 @@
 #define HTTP_REPLY_TEXT 512u	    /* bytes of a body that are kept */
 #define HTTP_REPLY_BODY (64u << 10) /* bytes of a body that are read at most */
 
-struct http_reply {	     /* {} is one that has not begun; private, but for the first three */
+struct http_reply {	     /* {} is one that has not begun; private, but for the first three, and `proto` */
 	unsigned status;     /* 100 to 599; 0: not known yet */
 	int64_t retry_after; /* seconds; -1: nothing was said, or nothing is known yet */
 	char text[HTTP_REPLY_TEXT + 1]; /* of the body of an error; "": it has none */
@@ -24,6 +24,7 @@ struct http_reply {	     /* {} is one that has not begun; private, but for the f
 	size_t head_used, body_used;
 	uint64_t body_size; /* Content-Length; UINT64_MAX: until the end */
 	bool chunked;
+	bool proto; /* Content-Type is application/proto: so do those answer who read protobuf */
 	bool any; /* a byte has come */
 };
 
@@ -40,7 +41,8 @@ int http_reply_end(struct http_reply *reply);
 int64_t http_reply_retry_after(const char *text, int64_t now);
 
 /* Writes what the server says of an error in one line, "503 Service Unavailable: no ingester",
- * escaped and cut at `size`. */
-void http_reply_words(const struct http_reply *reply, char *words, size_t size);
+ * escaped and cut at `size`. A server may repeat what it was sent: if there is a part of `secret`
+ * (NULL: there is none) in it, what it says is left out. */
+void http_reply_words(const struct http_reply *reply, const char *secret, char *words, size_t size);
 
 #endif

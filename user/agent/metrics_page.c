@@ -321,6 +321,9 @@ static void put_push(const struct metrics_form *form, const struct push_counts *
 			push_drop_name((enum push_drop)i), pushed->dropped[i]);
 	put_value(form, METRICS_GAUGE, "pymem_push_waiting", NULL, "Requests that wait to be sent.",
 		  (double)pushed->waiting);
+	put_value(form, METRICS_GAUGE, "pymem_push_names", NULL,
+		  "Whether names of servers can be looked up (the helper that does has not ended).",
+		  pushed->names);
 }
 
 void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent)

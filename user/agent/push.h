@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Sends bodies to a server of profiles, one after the other, and keeps some that could not be sent
- * yet. It does not know what is in them. */
+ * yet. It does not know what is in them, but for when that began: Pyroscope refuses what began more
+ * than an hour ago. */
 #ifndef PUSH_H
 #define PUSH_H
 
@@ -12,10 +13,13 @@
 #define PUSH_BACK_MOST (300 * PUSH_BACK_MIN)
 #define PUSH_WAIT_MOST (3600 * PUSH_BACK_MIN) /* whatever the server asks for */
 
+#define PUSH_OLD_NS    (3300 * PUSH_BACK_MIN) /* after its begin, a body is not tried any more */
+
 enum push_drop {
 	PUSH_DROP_FULL,	   /* the oldest, since others came */
 	PUSH_DROP_REFUSED, /* the server does not want it */
 	PUSH_DROP_ENDED,   /* the agent has ended */
+	PUSH_DROP_OLD,	   /* it began PUSH_OLD_NS ago */
 	PUSH_DROPS
 };
 
@@ -25,6 +29,7 @@ struct push_counts {	 /* since the beginning */
 	uint64_t dropped[PUSH_DROPS];
 	uint64_t bytes; /* of bodies that the server took */
 	size_t waiting; /* bodies, now */
+	bool names;	/* can be looked up, now */
 };
 
 /* Tells the user a sentence: `bad`: of what goes wrong. */
@@ -41,10 +46,13 @@ void push_free(struct push *push);
 
 /* Sends from now on, in `loop`. */
 void push_watch(struct push *push, struct loop *loop);
-/* Takes over the target in place of the one before; what waits goes there, at once. */
+/* Takes over the target in place of the one before; what waits goes there, at once. One that is the
+ * same changes nothing: what is being sent goes on, and so does a wait after a failure. */
 void push_set_target(struct push *push, struct push_target *target);
-/* Takes over the body. */
-void push_add(struct push *push, uint8_t *body, size_t size);
+/* The time now, in nanoseconds, also of those in which the host was suspended. */
+int64_t push_now(void);
+/* Takes over the body. `began`: of push_now(), when that began which it tells of. */
+void push_add(struct push *push, uint8_t *body, size_t size, int64_t began);
 /* Sends what waits, the latest first, in a loop of its own, for so many ns at most. What is left is
  * dropped. To be called last, while the loop of push_watch() does not run. */
 void push_finish(struct push *push, uint64_t ns);
@@ -56,8 +64,9 @@ const char *push_drop_name(enum push_drop drop);
  * PUSH_BACK_MIN to PUSH_BACK_MOST, and `random` takes up to half of it off. `retry_after`: seconds
  * that the server asked for, which are kept at least, up to PUSH_WAIT_MOST; -1: none. */
 uint64_t push_back_off(unsigned failures, uint32_t random, int64_t retry_after);
-/* What an answer means. */
+/* What an answer means. `proto`: its Content-Type is that of a Pyroscope; others, such as the page of
+ * a proxy, have taken nothing. */
 enum push_verdict { PUSH_TAKEN, PUSH_LATER, PUSH_REFUSED };
-enum push_verdict push_verdict(unsigned status);
+enum push_verdict push_verdict(unsigned status, bool proto);
 
 #endif

@@ -8,6 +8,7 @@
 #include "agent/push_exchange.h"
 
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,7 +105,11 @@ static int begin_tls(struct push_exchange *x)
 		result = gnutls_server_name_set(x->tls, GNUTLS_NAME_DNS, r->host, strlen(r->host));
 	if (result < 0)
 		return result == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
-	gnutls_session_set_verify_cert(x->tls, r->host, 0);
+	x->expected[0] = (gnutls_typed_vdata_st){.type = GNUTLS_DT_DNS_HOSTNAME,
+						 .data = (unsigned char *)r->host};
+	x->expected[1] = (gnutls_typed_vdata_st){.type = GNUTLS_DT_KEY_PURPOSE_OID,
+						 .data = (unsigned char *)GNUTLS_KP_TLS_WWW_SERVER};
+	gnutls_session_set_verify_cert2(x->tls, x->expected, 2, 0);
 	gnutls_transport_set_int(x->tls, x->fd);
 	return 0;
 }
@@ -156,18 +161,23 @@ static void fail(struct push_exchange *x, int err, int tls)
 
 /* --- steps --- */
 
-/* Reads what is there. True: it is over. */
-static bool read_some(struct push_exchange *x)
+/* Reads what is there. 0: there is nothing now; 1: something was; -1: it is over. */
+static int read_some(struct push_exchange *x)
 {
 	char piece[PIECE];
 	int tls = 0, result;
 	ssize_t got = get(x, piece, sizeof(piece), &tls);
 
 	if (got == -EAGAIN)
-		return false;
+		return 0;
+	/* Who has answered, and ends then without taking the rest, has answered. */
+	if (got < 0 && x->reply.state == HTTP_REPLY_SAYS) {
+		finish(x, 0, NULL);
+		return -1;
+	}
 	if (got < 0) {
 		fail(x, (int)got, tls);
-		return true;
+		return -1;
 	}
 	result = got ? http_reply_take(&x->reply, piece, (size_t)got, time(NULL))
 		     : http_reply_end(&x->reply);
@@ -175,7 +185,23 @@ static bool read_some(struct push_exchange *x)
 		fail(x, result, 0);
 	else if (result || !got)
 		finish(x, 0, NULL);
-	return result || !got;
+	return result || !got ? -1 : 1;
+}
+
+/* It takes no more, and may have said why: all that is there is read. */
+static void end_sending(struct push_exchange *x, int err, int tls)
+{
+	int result;
+
+	do
+		result = read_some(x);
+	while (result > 0);
+	if (result < 0)
+		return;
+	if (x->reply.state == HTTP_REPLY_SAYS)
+		finish(x, 0, NULL);
+	else
+		fail(x, err, tls);
 }
 
 /* Sends some. 1: all is sent; 0: later; -errno. */
@@ -214,7 +240,7 @@ static void on_ready(void *arg, uint32_t events)
 		return;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
 		do {
-			if (read_some(x))
+			if (read_some(x) < 0)
 				return;
 		} while (has_more(x));
 	}
@@ -223,11 +249,7 @@ static void on_ready(void *arg, uint32_t events)
 		wait_for(x, sent ? EPOLLIN : EPOLLIN | EPOLLOUT);
 		return;
 	}
-	/* It does not take more, and may have said why. */
-	if (x->tls || (sent != -EPIPE && sent != -ECONNRESET))
-		fail(x, sent, tls);
-	else if (!read_some(x))
-		fail(x, sent, 0);
+	end_sending(x, sent, tls);
 }
 
 int push_exchange_begin(struct push_exchange *x, struct loop *loop, int fd,

@@ -14,8 +14,8 @@ struct push_request { /* what is sent; it must stay until the exchange is over *
 	const char *head;
 	const void *body;
 	size_t head_size, body_size;
-	/* NULL: without TLS. Else the server's certificate must be of one of these authorities, and
-	 * for `host`, a name or an address. */
+	/* NULL: without TLS. Else the server's certificate must be of one of these authorities, for
+	 * `host`, a name or an address, and for servers, if it says what for. */
 	gnutls_certificate_credentials_t trust;
 	const char *host;
 	bool named; /* it is a name */
@@ -29,6 +29,7 @@ struct push_exchange { /* private; {.fd = -1} is one that does not run */
 	struct loop_fd io;
 	const struct push_request *request;
 	gnutls_session_t tls; /* NULL: none */
+	gnutls_typed_vdata_st expected[2]; /* of the server's certificate */
 	bool shaken;	      /* hands were */
 	size_t sent;	      /* of head and body together */
 	struct http_reply reply;

@@ -2,6 +2,7 @@
 #include "agent/push_target.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,10 @@ static int trust_file(struct push_target *t, const char *path, char *why, size_t
 		return err;
 	pem = (gnutls_datum_t){(unsigned char *)text, (unsigned)strlen(text)};
 	count = gnutls_certificate_set_x509_trust_mem(t->trust, &pem, GNUTLS_X509_FMT_PEM);
+	if (count > 0)
+		count = gnutls_hash_fast(GNUTLS_DIG_SHA256, pem.data, pem.size, t->authorities) < 0
+				? GNUTLS_E_HASH_FAILED
+				: count;
 	free(text);
 	if (count > 0)
 		return 0;
@@ -173,7 +178,10 @@ int push_target_open(struct push_target *t, const struct push_access *access, ch
 
 	*t = (struct push_target){};
 	err = push_url_parse(access->url, &t->url, what, sizeof(what));
-	if (err)
+	/* One with these signs may have a password in it. */
+	if (err && strpbrk(access->url, "@?#"))
+		snprintf(why, size, "--push: %s", what);
+	else if (err)
 		snprintf(why, size, "--push %s: %s", access->url, what);
 	err = err ?: check(t, access, why, size);
 	if (!err) {
@@ -196,6 +204,26 @@ void push_target_close(struct push_target *t)
 	free(t->shown);
 	free(t->tenant);
 	*t = (struct push_target){};
+}
+
+/* NULL is equal to NULL. */
+static bool same_text(const char *one, const char *other)
+{
+	return one && other ? !strcmp(one, other) : one == other;
+}
+
+bool push_target_same(const struct push_target *one, const struct push_target *other)
+{
+	return same_text(one->shown, other->shown) && same_text(one->tenant, other->tenant) &&
+	       same_text(one->authorization, other->authorization) &&
+	       !memcmp(one->authorities, other->authorities, sizeof(one->authorities));
+}
+
+const char *push_target_secret(const struct push_target *t)
+{
+	const char *blank = t->authorization ? strchr(t->authorization, ' ') : NULL;
+
+	return blank ? blank + 1 : t->authorization;
 }
 
 char *push_target_head(const struct push_target *t, size_t body_size)

@@ -18,6 +18,7 @@ struct push_target { /* {} has nothing */
 	char *authorization; /* the value of that header, a secret; NULL: none */
 	char *tenant;	     /* the value of X-Scope-OrgID; NULL: none */
 	gnutls_certificate_credentials_t trust; /* NULL: no TLS */
+	unsigned char authorities[32];		/* the hash of their certificates; zeros: no TLS */
 };
 
 /* Reads the URL and the files. A token or a password goes over TLS, or to a loopback address, only.
@@ -26,6 +27,11 @@ struct push_target { /* {} has nothing */
 int push_target_open(struct push_target *target, const struct push_access *access, char *why,
 		     size_t size);
 void push_target_close(struct push_target *target);
+/* Whether requests to them would be the same, and their certificates trusted alike. */
+bool push_target_same(const struct push_target *one, const struct push_target *other);
+
+/* What nobody may see of `authorization`, which is in there. NULL: there is no secret. */
+const char *push_target_secret(const struct push_target *target);
 
 /* The head of a request with a body of so many bytes, with a NUL behind it, for given_file_wipe().
  * NULL: out of memory. */

@@ -10,7 +10,7 @@
 
 #include "agent/given_file.h"
 
-#define NO_NAMES "the process that looks up names has ended: restart the agent"
+#define STALE_MOST 16 /* answers: there is one for each question */
 
 static void connect_next(struct push_try *t);
 
@@ -212,16 +212,14 @@ static void on_answer(void *arg, uint32_t events)
 	int err;
 
 	(void)events;
+	err = resolver_take(t->resolver, &t->addresses);
 	/* There may be one to an earlier question. */
-	do
-		err = resolver_take(t->resolver, &t->addresses);
-	while (!err && t->addresses.number != t->asked);
-	if (err == -EAGAIN)
+	if (err == -EAGAIN || (!err && t->addresses.number != t->asked))
 		return;
 	loop_remove(&t->answers);
 	t->waits = false;
 	if (err)
-		fail(t, err, NO_NAMES);
+		fail(t, err, PUSH_NO_NAMES);
 	else if (t->addresses.error || !t->addresses.count)
 		fail(t, -EHOSTUNREACH,
 		     t->addresses.error == -EAGAIN ? "no name server answers"
@@ -230,13 +228,24 @@ static void on_answer(void *arg, uint32_t events)
 		connect_next(t);
 }
 
+/* What came after the try that asked was over is of then. */
+static void drain(struct push_try *t)
+{
+	struct resolver_answer old;
+
+	for (int i = 0; i < STALE_MOST && !resolver_take(t->resolver, &old); i++)
+		if (old.number == t->asked)
+			t->waits = false;
+}
+
 /* Of a try before this one, an answer may still come. */
 static int ask(struct push_try *t)
 {
 	int err = 0;
 
+	drain(t);
 	if (!t->waits)
-		err = resolver_ask(t->resolver, ++t->asked, t->target->url.host);
+		err = resolver_ask(t->resolver, ++t->asked, t->target->url.looked_up);
 	t->waits = !err;
 	return err ?: loop_add(t->loop, &t->answers, t->resolver->fd, EPOLLIN, on_answer, t);
 }
@@ -253,7 +262,7 @@ static void on_begin(void *arg)
 	}
 	err = ask(t);
 	if (err)
-		fail(t, err, err == -EPIPE ? NO_NAMES : strerror(-err));
+		fail(t, err, err == -EPIPE ? PUSH_NO_NAMES : strerror(-err));
 }
 
 int push_try_begin(struct push_try *t, struct loop *loop, const struct push_target *target,

@@ -8,6 +8,7 @@
 #include "agent/push_target.h"
 #include "os/resolver.h"
 
+#define PUSH_NO_NAMES	"the process that looks up names has ended: restart the agent"
 #define PUSH_TRY_NS	10000000000ULL
 #define PUSH_CONNECT_NS 3000000000ULL /* for one address of several */
 

@@ -38,12 +38,27 @@ static bool is_name(const char *host)
 	return true;
 }
 
+/* "127.1" and "0x7f000001" would be addresses to some readers: those whose last label is a number. */
+static bool is_like_a_number(const char *host)
+{
+	static const char digits[] = "0123456789", more[] = "0123456789abcdefABCDEF";
+	size_t length = strlen(host), last;
+	bool hexadecimal;
+
+	if (length && host[length - 1] == '.')
+		length--;
+	for (last = length; last && host[last - 1] != '.'; last--)
+		;
+	length -= last;
+	hexadecimal = length >= 2 && !strncasecmp(host + last, "0x", 2);
+	return hexadecimal ? strspn(host + last + 2, more) + 2 >= length
+			   : strspn(host + last, digits) >= length;
+}
+
 /* The host, which is `length` bytes of `text`. 0 or -EINVAL. */
 static int set_host(struct push_url *url, const char *text, size_t length, bool brackets, char *why,
 		    size_t size)
 {
-	const char *dot;
-
 	if (!length || length > PUSH_HOST_MOST)
 		return refuse("a host is needed, of at most 253 characters", why, size);
 	memcpy(url->host, text, length);
@@ -60,11 +75,14 @@ static int set_host(struct push_url *url, const char *text, size_t length, bool 
 		url->loopback = ntohl(url->address.v4.s_addr) >> 24 == 127;
 		return 0;
 	}
-	/* "127.1" and "0x7f000001" would be addresses to some readers. */
-	dot = strrchr(url->host, '.');
-	if (!is_name(url->host) || strspn(dot ? dot + 1 : url->host, "0123456789"))
+	if (!is_name(url->host) || is_like_a_number(url->host))
 		return refuse("its host is no name of letters, digits, - and ., and no address",
 			      why, size);
+	/* To DNS it says that nothing is to be put behind the name. Certificates and servers have
+	 * names without it. */
+	memcpy(url->looked_up, url->host, sizeof(url->host));
+	if (url->host[length - 1] == '.')
+		url->host[length - 1] = '\0';
 	url->loopback = !strcasecmp(url->host, "localhost");
 	return 0;
 }
@@ -115,7 +133,8 @@ int push_url_parse(const char *text, struct push_url *url, char *why, size_t siz
 		return refuse("give http://HOST[:PORT] or https://HOST[:PORT]", why, size);
 	rest = text + (url->tls ? 8 : 7);
 	end = rest + strcspn(rest, "/?#");
-	if (memchr(rest, '@', (size_t)(end - rest)))
+	/* Wherever it is: a password may have a slash in it. */
+	if (strchr(rest, '@'))
 		return refuse("a name and a password go into --push-password-file", why, size);
 	brackets = *rest == '[';
 	close = memchr(rest, ']', (size_t)(end - rest));

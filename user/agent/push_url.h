@@ -13,7 +13,9 @@
 
 struct push_url {
 	bool tls;
-	char host[PUSH_HOST_MOST + 1];	     /* without brackets; a name or an address */
+	/* Without brackets and without a dot behind it: a name or an address. */
+	char host[PUSH_HOST_MOST + 1];
+	char looked_up[PUSH_HOST_MOST + 1];  /* the name, with such a dot; "": an address */
 	char authority[PUSH_HOST_MOST + 10]; /* as the header Host has it */
 	char path[PUSH_PATH_MOST + 1];	     /* "", or "/prefix" without a slash at its end */
 	uint16_t port;

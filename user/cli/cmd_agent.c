@@ -144,7 +144,7 @@
 		 .type = OPTION_SECONDS,                                                  \
 		 AT(push_every),                                                          \
 		 .least = 1,                                                              \
-		 .most = 3600,                                                            \
+		 .most = 900,                                                             \
 		 .help = "how often (15)"},                                               \
 		{.name = "push-token-file",                                               \
 		 .argument = "FILE",                                                      \

@@ -40,7 +40,8 @@ enum confine_need {
 	CONFINE_REPLACE = 1 << 14,
 	/* Connects to a server on the network, over TCP. It can't listen. */
 	CONFINE_CONNECT = 1 << 15,
-	/* Asks name servers, and does nothing else: no BPF, no process is looked at or started. */
+	/* Asks name servers, over TCP and UDP, and does nothing else: no BPF, no process is looked
+	 * at or started, no service of the host is talked to. */
 	CONFINE_RESOLVE = 1 << 16,
 };
 

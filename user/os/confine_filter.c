@@ -209,11 +209,13 @@ static int install(struct builder *b)
 	return err < 0 ? -errno : err ? -EBUSY : 0;
 }
 
-/* Sockets other than unix; with CONFINE_CONNECT and CONFINE_RESOLVE, but for streams, or also
- * datagrams, of IP, of its own protocols. */
+/* Sockets other than unix; with CONFINE_CONNECT, but for streams of IP, of its own protocols. With
+ * CONFINE_RESOLVE sockets other than streams and datagrams of IP: who parses packets of the network
+ * must not talk to services of the host, which may trust whoever can connect. */
 static void refuse_sockets(struct builder *b, unsigned needs)
 {
-	const unsigned type = needs & CONFINE_RESOLVE ? SOCK_DGRAM : SOCK_STREAM;
+	const bool resolve = needs & CONFINE_RESOLVE;
+	const unsigned type = resolve ? SOCK_DGRAM : SOCK_STREAM;
 
 	if (!(needs & (CONFINE_CONNECT | CONFINE_RESOLVE))) {
 		refuse_where(b, SYS_socket, 0, BPF_JEQ, AF_UNIX, false);
@@ -224,7 +226,7 @@ static void refuse_sockets(struct builder *b, unsigned needs)
 	refuse_where(b, SYS_socket, 2, BPF_JEQ, 0, false);
 	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 10));
 	load(b, offsetof(struct seccomp_data, args));
-	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 7, 0));
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, resolve ? 2 : 7, 0));
 	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
 	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
 	give(b, SECCOMP_RET_ERRNO | EPERM);
@@ -251,10 +253,10 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 	if (needs &
 	    (CONFINE_READ | CONFINE_WRITE | CONFINE_PLAIN | CONFINE_RELAY | CONFINE_RESOLVE))
 		refuse(b, SYS_bpf);
-	if (needs & CONFINE_WRITE) {
+	if (needs & CONFINE_WRITE)
 		refuse(b, SYS_socket);
+	if (needs & (CONFINE_WRITE | CONFINE_RESOLVE))
 		refuse(b, SYS_socketpair);
-	}
 	if (needs & (CONFINE_WRITE | CONFINE_RESOLVE)) {
 		refuse(b, SYS_clone);
 #ifdef SYS_fork

@@ -4,16 +4,20 @@
  * does it, with what both kinds of program have: /etc/hosts, and the C library's client of DNS
  * (res_nsearch(3)), which reads /etc/resolv.conf. Other sources of nsswitch.conf are not asked.
  *
- * The child is forked before anything of a target is read, closes what it has from its parent, and
- * gives up everything but sockets of the network (CONFINE_RESOLVE). Question and answer are structs
- * of fixed size. */
+ * The child is forked before anything of a target is read, closes what it has from its parent,
+ * becomes a user who owns nothing, and gives up everything but sockets of the network
+ * (CONFINE_RESOLVE): it reads what comes from there. Question and answer are structs of fixed size.
+ */
 #include "os/resolver.h"
 
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <netdb.h>
+#include <poll.h>
 #include <resolv.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -25,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/confine.h"
 
 #define HOSTS	     "/etc/hosts"
@@ -32,6 +37,7 @@
 #define ANSWER_BYTES 8192
 #define SECONDS	     2 /* for a server to answer, doubled for the second try */
 #define TRIES	     2
+#define NOBODY	     65534
 
 struct question {
 	uint32_t number;
@@ -101,6 +107,7 @@ static int ask_servers(struct __res_state *state, const char *name, ns_type type
 	const int size = family == AF_INET ? 4 : 16;
 	unsigned char bytes[ANSWER_BYTES];
 	int got = res_nsearch(state, name, ns_c_in, type, bytes, sizeof(bytes));
+	const uint32_t before = answer->count;
 	ns_msg message;
 	ns_rr record;
 
@@ -115,14 +122,34 @@ static int ask_servers(struct __res_state *state, const char *name, ns_type type
 		if (!ns_parserr(&message, ns_s_an, i, &record) && ns_rr_type(record) == type &&
 		    ns_rr_class(record) == ns_c_in && ns_rr_rdlen(record) == size)
 			add(answer, family, ns_rr_rdata(record));
-	return answer->count ? 0 : -ENOENT;
+	return answer->count > before ? 0 : -ENOENT;
+}
+
+void resolver_ask_servers(struct __res_state *state, const char *name,
+			  struct resolver_answer *answer)
+{
+	uint64_t began = clock_ms(CLOCK_MONOTONIC);
+	int v4, v6;
+
+	state->retrans = SECONDS;
+	state->retry = TRIES;
+	v4 = ask_servers(state, name, ns_t_a, answer);
+	/* Half of the room for each. */
+	if (answer->count > RESOLVER_MOST / 2)
+		answer->count = RESOLVER_MOST / 2;
+	/* Who was silent would not be faster now. One that can't tell addresses of IPv4 may know
+	 * others. */
+	v6 = v4 == -EAGAIN && clock_ms(CLOCK_MONOTONIC) - began >= 1000 * SECONDS
+		     ? v4
+		     : ask_servers(state, name, ns_t_aaaa, answer);
+	if (!answer->count)
+		answer->error = v4 == -EAGAIN ? v4 : v6;
 }
 
 static void look_up(const char *name, struct resolver_answer *answer)
 {
 	struct __res_state state = {};
 	FILE *hosts = fopen(HOSTS, "re");
-	int v4, v6;
 
 	if (hosts) {
 		resolver_read_hosts(hosts, name, answer);
@@ -134,17 +161,8 @@ static void look_up(const char *name, struct resolver_answer *answer)
 		answer->error = -EAGAIN;
 		return;
 	}
-	state.retrans = SECONDS;
-	state.retry = TRIES;
-	v4 = ask_servers(&state, name, ns_t_a, answer);
-	/* Half of the room for each. */
-	if (answer->count > RESOLVER_MOST / 2)
-		answer->count = RESOLVER_MOST / 2;
-	/* Who did not answer would not be faster now. */
-	v6 = v4 == -EAGAIN ? v4 : ask_servers(&state, name, ns_t_aaaa, answer);
+	resolver_ask_servers(&state, name, answer);
 	res_nclose(&state);
-	if (!answer->count)
-		answer->error = v4 == -EAGAIN ? v4 : v6;
 }
 
 /* --- the child --- */
@@ -160,9 +178,53 @@ static int close_others(int fd)
 	return syscall(SYS_close_range, (unsigned)fd + 1, UINT_MAX, 0) ? -errno : 0;
 }
 
+/* Becomes a user who owns nothing. 0 or -errno: it stays who it is, or has only lost groups. */
+static int become_nobody(void)
+{
+	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+	    setresuid(NOBODY, NOBODY, NOBODY))
+		return -errno;
+	return 0;
+}
+
+static int asked_at = -1;
+
+static void on_event(int number)
+{
+	struct pollfd end = {.fd = asked_at};
+
+	(void)number;
+	if (poll(&end, 1, 0) == 1 && end.revents & (POLLHUP | POLLERR))
+		_exit(0);
+}
+
+/* Ends with its parent, also while it waits for a server. A parent without CAP_KILL can't signal
+ * another user's process, by PR_SET_PDEATHSIG either: so the end of their socket does it, too. 0 or
+ * -errno. */
+static int end_with(int fd, pid_t parent)
+{
+	const struct sigaction action = {.sa_handler = on_event, .sa_flags = SA_RESTART};
+	int flags = fcntl(fd, F_GETFL);
+
+	asked_at = fd;
+	/* A change of the user undoes this, so it comes after it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || flags < 0 || sigaction(SIGIO, &action, NULL) ||
+	    fcntl(fd, F_SETOWN, getpid()) || fcntl(fd, F_SETFL, flags | O_ASYNC))
+		return -errno;
+	if (getppid() != parent)
+		_exit(1);
+	return 0;
+}
+
+struct begun { /* what the child says first */
+	int error;
+	struct resolver_rights rights;
+};
+
 static void __attribute__((noreturn)) serve(int fd, pid_t parent)
 {
-	struct confined confined;
+	struct begun begun = {};
+	struct confined confined = {};
 	struct question question;
 	ssize_t got;
 	int err;
@@ -171,11 +233,11 @@ static void __attribute__((noreturn)) serve(int fd, pid_t parent)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	err = prctl(PR_SET_PDEATHSIG, SIGKILL) ? -errno : 0;
-	if (getppid() != parent)
-		_exit(1);
-	err = err ?: close_others(fd) ?: confine(CONFINE_RESOLVE, &confined);
-	send(fd, &err, sizeof(err), MSG_NOSIGNAL);
+	begun.rights.user_error = become_nobody();
+	err = end_with(fd, parent) ?: close_others(fd) ?: confine(CONFINE_RESOLVE, &confined);
+	begun.error = err;
+	begun.rights.filter_error = confined.filter_error;
+	send(fd, &begun, sizeof(begun), MSG_NOSIGNAL);
 	while (!err) {
 		struct resolver_answer answer = {};
 
@@ -194,25 +256,29 @@ static void __attribute__((noreturn)) serve(int fd, pid_t parent)
 }
 
 /* Waits until it has given up its rights. 0 or -errno. */
-static int wait_for(const struct resolver *resolver)
+static int wait_for(const struct resolver *resolver, struct resolver_rights *rights)
 {
+	struct begun begun;
 	ssize_t got;
-	int err;
 
 	do
-		got = recv(resolver->fd, &err, sizeof(err), 0);
+		got = recv(resolver->fd, &begun, sizeof(begun), 0);
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return -errno;
-	return got == (ssize_t)sizeof(err) ? err : -EPIPE;
+	if (got != (ssize_t)sizeof(begun))
+		return -EPIPE;
+	*rights = begun.rights;
+	return begun.error;
 }
 
-int resolver_start(struct resolver *resolver)
+int resolver_start(struct resolver *resolver, struct resolver_rights *rights)
 {
 	pid_t parent = getpid();
 	int pair[2], err;
 
 	*resolver = (struct resolver){-1, -1};
+	*rights = (struct resolver_rights){};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	resolver->pid = fork();
@@ -223,7 +289,7 @@ int resolver_start(struct resolver *resolver)
 	}
 	close(pair[1]);
 	resolver->fd = pair[0];
-	err = err ?: wait_for(resolver);
+	err = err ?: wait_for(resolver, rights);
 	if (err)
 		resolver_stop(resolver);
 	return err;
@@ -261,5 +327,16 @@ int resolver_take(const struct resolver *resolver, struct resolver_answer *answe
 		return -EAGAIN;
 	if (got != (ssize_t)sizeof(*answer) || answer->count > RESOLVER_MOST)
 		return -EPIPE;
+	/* The helper may be somebody else's by now. */
+	for (uint32_t i = 0; i < answer->count; i++)
+		if (answer->list[i].family != AF_INET && answer->list[i].family != AF_INET6)
+			return -EPIPE;
 	return 0;
+}
+
+bool resolver_is_there(const struct resolver *resolver)
+{
+	struct pollfd end = {.fd = resolver->fd};
+
+	return resolver->fd >= 0 && !(poll(&end, 1, 0) == 1 && end.revents & (POLLHUP | POLLERR));
 }

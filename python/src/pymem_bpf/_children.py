@@ -33,8 +33,8 @@ __all__ = ["Idle", "begin", "builtin_profile", "note"]
 NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkserver) was not profiled and "
         "is in no table; `from pymem_bpf import profile` in the program shows calls in every process")
 
-#: How that code begins, whatever the package is called.
-STARTS = re.compile(r"\bfrom [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
+#: How that code begins, whatever the package is called. Behind the -c of a shell it may be anywhere.
+STARTS = re.compile(r"from [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
 MISSING = object()
 
 #: What is put behind -c, in front of multiprocessing's own code. If this file can't be read, @profile does
@@ -101,8 +101,9 @@ def _with_step(arguments: "Sequence[Any]") -> "Sequence[Any]":
         code = found[at + 1]
         if option in ("-c", b"-c") and isinstance(code, (str, bytes)):
             text = code if isinstance(code, str) else code.decode("utf-8", "surrogateescape")
-            if STARTS.search(text):
-                text = STEP % __file__ + text
+            # A newer Python takes blanks before code away itself.
+            if STARTS.match(text.lstrip()):
+                text = STEP % __file__ + text.lstrip()
                 found[at + 1] = text if isinstance(code, str) else text.encode("utf-8", "surrogateescape")
                 return found
     return arguments
