@@ -17,12 +17,12 @@
 #include "base/clock.h"
 #include "push_server.h"
 
-#define OK	     "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
-#define PAGE	     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
-#define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
-#define MANY	     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
-#define LIMIT                                                                                     \
-	"HTTP/1.1 429 x\r\nContent-Length: 48\r\n\r\n"                                            \
+#define OK   "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
+#define PAGE "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
+#define BUSY "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
+#define MANY "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
+#define LIMIT                                          \
+	"HTTP/1.1 429 x\r\nContent-Length: 48\r\n\r\n" \
 	"Maximum active series limit exceeded (5000/5000)"
 #define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 #define NS	     1000000000ULL
@@ -176,8 +176,10 @@ static void answered_early(struct given *g, const char *answer)
 {
 	static char body[100000];
 	struct push_exchange x = {.fd = -1};
-	const struct push_request request = {
-		.head = "POST / HTTP/1.1\r\n\r\n", .head_size = 19, .body = body, .body_size = sizeof(body)};
+	const struct push_request request = {.head = "POST / HTTP/1.1\r\n\r\n",
+					     .head_size = 19,
+					     .body = body,
+					     .body_size = sizeof(body)};
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -459,7 +461,8 @@ static void needs_names(void **state)
 	assert_int_equal(push_counts(g->push).sent, 1);
 }
 
-/* Settings that are read again and are the same: what is sent is not sent again, and a wait goes on. */
+/* Settings that are read again and are the same: what is sent is not sent again, and a wait goes
+ * on. */
 static void is_told_the_same(void **state)
 {
 	static const char *const answers[] = {BUSY, OK};
@@ -522,7 +525,8 @@ static void answer_of(int helper, uint32_t number, int family)
 	assert_int_equal(send(helper, &answer, sizeof(answer), 0), sizeof(answer));
 }
 
-/* What comes after a try was over, which takes 10 s, is no answer to the question of the next one. */
+/* What comes after a try was over, which takes 10 s, is no answer to the question of the next one.
+ */
 static void drains_answers(void **state)
 {
 	struct given *g = *state;
