@@ -11,18 +11,19 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/push.h"
 #include "base/clock.h"
 #include "push_server.h"
 
-#define OK	     "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
-#define PAGE	     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
-#define BUSY	     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
-#define MANY	     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
-#define LIMIT                                                                                     \
-	"HTTP/1.1 429 x\r\nContent-Length: 48\r\n\r\n"                                            \
+#define OK   "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
+#define PAGE "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
+#define BUSY "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
+#define MANY "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
+#define LIMIT                                          \
+	"HTTP/1.1 429 x\r\nContent-Length: 48\r\n\r\n" \
 	"Maximum active series limit exceeded (5000/5000)"
 #define WRONG	     "HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 #define NS	     1000000000ULL
@@ -176,8 +177,10 @@ static void answered_early(struct given *g, const char *answer)
 {
 	static char body[100000];
 	struct push_exchange x = {.fd = -1};
-	const struct push_request request = {
-		.head = "POST / HTTP/1.1\r\n\r\n", .head_size = 19, .body = body, .body_size = sizeof(body)};
+	const struct push_request request = {.head = "POST / HTTP/1.1\r\n\r\n",
+					     .head_size = 19,
+					     .body = body,
+					     .body_size = sizeof(body)};
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -459,7 +462,8 @@ static void needs_names(void **state)
 	assert_int_equal(push_counts(g->push).sent, 1);
 }
 
-/* Settings that are read again and are the same: what is sent is not sent again, and a wait goes on. */
+/* Settings that are read again and are the same: what is sent is not sent again, and a wait goes
+ * on. */
 static void is_told_the_same(void **state)
 {
 	static const char *const answers[] = {BUSY, OK};
@@ -522,7 +526,8 @@ static void answer_of(int helper, uint32_t number, int family)
 	assert_int_equal(send(helper, &answer, sizeof(answer), 0), sizeof(answer));
 }
 
-/* What comes after a try was over, which takes 10 s, is no answer to the question of the next one. */
+/* What comes after a try was over, which takes 10 s, is no answer to the question of the next one.
+ */
 static void drains_answers(void **state)
 {
 	struct given *g = *state;
@@ -622,7 +627,7 @@ static void keeps_what_is_sent(void **state)
 	assert_non_null(strstr(g->server.request, "\r\n\r\naaa"));
 }
 
-/* The latest is sent first, and nothing for longer than it may take. */
+/* Nothing is sent for longer than it may take. */
 static void finishes(void **state)
 {
 	static const char *const silent[] = {NULL};
@@ -641,6 +646,60 @@ static void finishes(void **state)
 	assert_int_equal(c.dropped[PUSH_DROP_ENDED], 2);
 	assert_int_equal(c.waiting, 0);
 	assert_non_null(strstr(g->said, "ends with 2 profiles that were not pushed to "));
+}
+
+/* Takes one request at a listening socket, answers it, and writes the body's first letter. */
+static void take_one(int fd, int out)
+{
+	char request[4096] = "";
+	size_t used = 0;
+	int client = accept(fd, NULL, NULL);
+	const char *body = NULL;
+
+	while (client >= 0 && used < sizeof(request) - 1 && (!body || strlen(body) < 10)) {
+		ssize_t got = recv(client, request + used, sizeof(request) - 1 - used, 0);
+
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+		body = strstr(request, "\r\n\r\n");
+		body = body ? body + 4 : NULL;
+	}
+	if (body && write(out, body, 1) == 1)
+		send(client, OK, strlen(OK), MSG_NOSIGNAL);
+	close(client);
+}
+
+/* At the end the latest is sent first, then the others. It needs a server that is another process.
+ */
+static void the_latest_first(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	char order[8] = "";
+	int pipes[2], status;
+	pid_t pid;
+
+	begin(g, answers, 1);
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		alarm(60);
+		for (int i = 0; i < 3; i++)
+			take_one(g->server.fd, pipes[1]);
+		_exit(0);
+	}
+	close(pipes[1]);
+	for (char letter = 'a'; letter < 'd'; letter++)
+		add(g, letter, 10);
+	push_finish(g->push, 20 * NS);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(pipes[0], order, sizeof(order) - 1), 3);
+	assert_string_equal(order, "cba");
+	assert_int_equal(push_counts(g->push).sent, 3);
+	close(pipes[0]);
 }
 
 /* What a Pyroscope would refuse, since it began an hour ago, is not sent. */
@@ -689,6 +748,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_is_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(finishes, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_first, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
