@@ -392,7 +392,8 @@ static void content_types(void **state)
 	assert_false(r.proto);
 	take(&r, "HTTP/1.1 200 x\r\nContent-Type: text/html\r\n\r\n", 100);
 	assert_false(r.proto);
-	take(&r, "HTTP/1.1 100 x\r\nContent-Type: application/proto\r\n\r\nHTTP/1.1 200 x\r\n\r\n", 100);
+	take(&r, "HTTP/1.1 100 x\r\nContent-Type: application/proto\r\n\r\nHTTP/1.1 200 x\r\n\r\n",
+	     100);
 	assert_false(r.proto);
 }
 
@@ -576,7 +577,8 @@ static void status_of(pid_t pid, const char *field, char *value)
 	fclose(file);
 	assert_true(found);
 	line[strcspn(line, "\n")] = '\0';
-	snprintf(value, 128, "%.127s", line + strlen(field) + 1 + strspn(line + strlen(field) + 1, "\t "));
+	snprintf(value, 128, "%.127s",
+		 line + strlen(field) + 1 + strspn(line + strlen(field) + 1, "\t "));
 }
 
 /* It has no rights, and if it may, it is nobody. */
@@ -680,12 +682,18 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(urls),	    cmocka_unit_test(wrong_urls),
-		cmocka_unit_test(heads),    cmocka_unit_test(secrets_that_are_refused),
-		cmocka_unit_test(answers),  cmocka_unit_test(no_answers),
-		cmocka_unit_test(endless),  cmocka_unit_test(times_to_come_again),
-		cmocka_unit_test(back_off), cmocka_unit_test(verdicts),
-		cmocka_unit_test(hosts),    cmocka_unit_test(names),
+		cmocka_unit_test(urls),
+		cmocka_unit_test(wrong_urls),
+		cmocka_unit_test(heads),
+		cmocka_unit_test(secrets_that_are_refused),
+		cmocka_unit_test(answers),
+		cmocka_unit_test(no_answers),
+		cmocka_unit_test(endless),
+		cmocka_unit_test(times_to_come_again),
+		cmocka_unit_test(back_off),
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(hosts),
+		cmocka_unit_test(names),
 		cmocka_unit_test(ends_with_its_parent),
 		cmocka_unit_test(passwords_in_urls),
 		cmocka_unit_test(repeats),

@@ -46,7 +46,7 @@ static void must(int result)
 		fail_msg("%s", gnutls_strerror(result));
 }
 
-struct wanted { /* of a certificate */
+struct wanted {		     /* of a certificate */
 	const char *name;    /* NULL: it is for 127.0.0.1 */
 	time_t ends;	     /* seconds from now */
 	const char *purpose; /* NULL: it does not say */
@@ -287,7 +287,8 @@ static void is_of_another_host(void **state)
 
 static void is_right_by_name(void **state)
 {
-	const struct wanted named = {.name = "localhost", .ends = 3600, .purpose = GNUTLS_KP_TLS_WWW_SERVER};
+	const struct wanted named = {
+		.name = "localhost", .ends = 3600, .purpose = GNUTLS_KP_TLS_WWW_SERVER};
 	struct given g;
 
 	(void)state;
@@ -304,7 +305,8 @@ static void is_past(void **state)
 	(void)state;
 	certify(&past);
 	assert_int_equal(push_to(&g, "127.0.0.1", authority, true), 2);
-	expect(&g, "TLS: The certificate is NOT trusted. The certificate chain uses expired certificate.\n");
+	expect(&g, "TLS: The certificate is NOT trusted. The certificate chain uses expired "
+		   "certificate.\n");
 }
 
 /* That of a client, say, which an authority gives to more people than it lets be a server. */
@@ -316,7 +318,8 @@ static void is_for_something_else(void **state)
 	(void)state;
 	certify(&client);
 	assert_int_equal(push_to(&g, "127.0.0.1", authority, true), 2);
-	expect(&g, "TLS: The certificate is NOT trusted. The certificate chain does not match the intended purpose.\n");
+	expect(&g, "TLS: The certificate is NOT trusted. The certificate chain does not match the "
+		   "intended purpose.\n");
 }
 
 static void is_no_tls(void **state)

@@ -21,7 +21,7 @@
 
 #include "os/resolver.h"
 
-#define HEAD	 12 /* bytes */
+#define HEAD 12 /* bytes */
 
 static uint16_t port;
 static pid_t server;
@@ -240,10 +240,8 @@ static void no_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(both_kinds),
-		cmocka_unit_test(only_ipv6),
-		cmocka_unit_test(through_another_name),
-		cmocka_unit_test(one_kind_fails),
+		cmocka_unit_test(both_kinds),		cmocka_unit_test(only_ipv6),
+		cmocka_unit_test(through_another_name), cmocka_unit_test(one_kind_fails),
 		cmocka_unit_test(no_addresses),
 	};
 

@@ -37,7 +37,7 @@ struct agent_push {
 	int64_t began;	   /* the same, of push_now() */
 	uint64_t kept_due_ns;
 	uint64_t cpu_ns; /* of making bodies, without what the source of profiles counts itself */
-	int error; /* of making a profile, as was said last */
+	int error;	 /* of making a profile, as was said last */
 };
 
 static void say(void *arg, bool bad, const char *words)

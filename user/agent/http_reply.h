@@ -13,9 +13,10 @@
 #define HTTP_REPLY_TEXT 512u	    /* bytes of a body that are kept */
 #define HTTP_REPLY_BODY (64u << 10) /* bytes of a body that are read at most */
 
-struct http_reply {	     /* {} is one that has not begun; private, but for the first three, and `proto` */
-	unsigned status;     /* 100 to 599; 0: not known yet */
-	int64_t retry_after; /* seconds; -1: nothing was said, or nothing is known yet */
+struct http_reply { /* {} is one that has not begun; private, but for the first three, and `proto`
+		     */
+	unsigned status;		/* 100 to 599; 0: not known yet */
+	int64_t retry_after;		/* seconds; -1: nothing was said, or nothing is known yet */
 	char text[HTTP_REPLY_TEXT + 1]; /* of the body of an error; "": it has none */
 	size_t text_used;
 	enum { HTTP_REPLY_STATUS, HTTP_REPLY_FIELDS, HTTP_REPLY_SAYS, HTTP_REPLY_OVER } state;
@@ -25,7 +26,7 @@ struct http_reply {	     /* {} is one that has not begun; private, but for the f
 	uint64_t body_size; /* Content-Length; UINT64_MAX: until the end */
 	bool chunked;
 	bool proto; /* Content-Type is application/proto: so do those answer who read protobuf */
-	bool any; /* a byte has come */
+	bool any;   /* a byte has come */
 };
 
 /* Takes the next bytes, in parts of any size; `now`: seconds since the epoch, for a date. 1: all

@@ -2,8 +2,8 @@
 /* Problem: a server that is slow, full or gone must not hold the agent up, nor fill its memory, nor
  * its journal. So one body is sent at a time, the others wait, and of those that wait there is a
  * bounded number and size: the oldest is dropped for a new one. After a failure nothing is tried
- * for a time that doubles. What changes is told, not each try; of what goes wrong, each kind once in
- * ten minutes, since a server may also take every second one.
+ * for a time that doubles. What changes is told, not each try; of what goes wrong, each kind once
+ * in ten minutes, since a server may also take every second one.
  *
  *   push_add() ──► waiting ──► a try ──► taken: the next one
  *                     ▲                  refused (4xx, redirects): dropped, the next one
@@ -19,11 +19,11 @@
 
 #include "base/clock.h"
 
-#define NS	 1000000000ULL
-#define SENTENCE 1024
-#define TOO_MANY  429 /* a status */
-#define BUSY_MOST 3   /* times that a body is told so */
-#define HUSH_NS	 (600 * (int64_t)NS) /* in which a kind of trouble is told once */
+#define NS	  1000000000ULL
+#define SENTENCE  1024
+#define TOO_MANY  429		      /* a status */
+#define BUSY_MOST 3		      /* times that a body is told so */
+#define HUSH_NS	  (600 * (int64_t)NS) /* in which a kind of trouble is told once */
 
 struct body {
 	uint8_t *bytes;
@@ -42,15 +42,15 @@ struct push {
 	struct loop_timer again;
 	struct body waiting[PUSH_WAITING]; /* the oldest first */
 	size_t count, bytes;
-	size_t tried;	    /* the index of the one that is tried, if `tries` */
-	bool tries, latest; /* the latest is tried first */
-	unsigned failures;  /* in a row */
+	size_t tried;	       /* the index of the one that is tried, if `tries` */
+	bool tries, latest;    /* the latest is tried first */
+	unsigned failures;     /* in a row */
 	enum state state;      /* that was told last */
 	int64_t told[STATES];  /* of push_now(): when that was; 0: never */
 	uint64_t hushed;       /* tries that failed and were not told since the last that was */
 	uint64_t told_dropped; /* of counts.dropped[], together, when it was last told */
 	int64_t told_full, told_old; /* when, in this spell of trouble; 0: not yet */
-	bool told_names; /* that they can't be looked up any more */
+	bool told_names;	     /* that they can't be looked up any more */
 	struct push_counts counts;
 	push_say_fn *say;
 	void *say_arg;

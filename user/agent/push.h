@@ -13,7 +13,7 @@
 #define PUSH_BACK_MOST (300 * PUSH_BACK_MIN)
 #define PUSH_WAIT_MOST (3600 * PUSH_BACK_MIN) /* whatever the server asks for */
 
-#define PUSH_OLD_NS    (3300 * PUSH_BACK_MIN) /* after its begin, a body is not tried any more */
+#define PUSH_OLD_NS (3300 * PUSH_BACK_MIN) /* after its begin, a body is not tried any more */
 
 enum push_drop {
 	PUSH_DROP_FULL,	   /* the oldest, since others came */
@@ -64,8 +64,8 @@ const char *push_drop_name(enum push_drop drop);
  * PUSH_BACK_MIN to PUSH_BACK_MOST, and `random` takes up to half of it off. `retry_after`: seconds
  * that the server asked for, which are kept at least, up to PUSH_WAIT_MOST; -1: none. */
 uint64_t push_back_off(unsigned failures, uint32_t random, int64_t retry_after);
-/* What an answer means. `proto`: its Content-Type is that of a Pyroscope; others, such as the page of
- * a proxy, have taken nothing. */
+/* What an answer means. `proto`: its Content-Type is that of a Pyroscope; others, such as the page
+ * of a proxy, have taken nothing. */
 enum push_verdict { PUSH_TAKEN, PUSH_LATER, PUSH_REFUSED };
 enum push_verdict push_verdict(unsigned status, bool proto);
 

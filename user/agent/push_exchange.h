@@ -28,10 +28,10 @@ struct push_exchange { /* private; {.fd = -1} is one that does not run */
 	int fd;
 	struct loop_fd io;
 	const struct push_request *request;
-	gnutls_session_t tls; /* NULL: none */
+	gnutls_session_t tls;		   /* NULL: none */
 	gnutls_typed_vdata_st expected[2]; /* of the server's certificate */
-	bool shaken;	      /* hands were */
-	size_t sent;	      /* of head and body together */
+	bool shaken;			   /* hands were */
+	size_t sent;			   /* of head and body together */
 	struct http_reply reply;
 	push_exchange_fn *done;
 	void *arg;

@@ -38,7 +38,8 @@ static bool is_name(const char *host)
 	return true;
 }
 
-/* "127.1" and "0x7f000001" would be addresses to some readers: those whose last label is a number. */
+/* "127.1" and "0x7f000001" would be addresses to some readers: those whose last label is a number.
+ */
 static bool is_like_a_number(const char *host)
 {
 	static const char digits[] = "0123456789", more[] = "0123456789abcdefABCDEF";

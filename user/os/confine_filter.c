@@ -226,7 +226,8 @@ static void refuse_sockets(struct builder *b, unsigned needs)
 	refuse_where(b, SYS_socket, 2, BPF_JEQ, 0, false);
 	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 10));
 	load(b, offsetof(struct seccomp_data, args));
-	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, resolve ? 2 : 7, 0));
+	put(b,
+	    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, resolve ? 2 : 7, 0));
 	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
 	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
 	give(b, SECCOMP_RET_ERRNO | EPERM);
