@@ -373,10 +373,10 @@ static void overflows(void **state)
 	struct given *g = *state;
 
 	begin(g, answers, 1);
+	push_watch(g->push, g->loop);
 	for (size_t round = 1; round <= 3; round++) {
 		for (int i = 0; i < PUSH_WAITING + 5; i++)
 			add(g, 'a', 10);
-		push_watch(g->push, g->loop);
 		run_until(g, round * PUSH_WAITING);
 		/* What comes while it does not run waits. */
 		assert_int_equal(push_counts(g->push).waiting, 0);
