@@ -112,11 +112,11 @@ class Pyroscope:
     ok: 200. A number, or (number, headers, body): that status. hang: it is read and not answered. deaf: it is not even read.
     half: some of it is read, and the connection closed. head: headers without an end."""
 
-    def __init__(self, *modes, context=None):
+    def __init__(self, *modes, context=None, port=0):
         self.modes, self.context = list(modes) or ["ok"], context
         self.requests, self.connections, self.trouble = [], 0, []
         self.ended = threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket = socket.create_server(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
         self.thread = threading.Thread(target=self.serve, daemon=True)
 

@@ -41,9 +41,13 @@ static void test_push(void **state)
 	const struct push_counts pushed = {
 		.sent = 1,
 		.failed = 2,
-		.dropped = {[PUSH_DROP_FULL] = 3, [PUSH_DROP_REFUSED] = 4, [PUSH_DROP_ENDED] = 5},
+		.dropped = {[PUSH_DROP_FULL] = 3,
+			    [PUSH_DROP_REFUSED] = 4,
+			    [PUSH_DROP_ENDED] = 5,
+			    [PUSH_DROP_OLD] = 8},
 		.bytes = 6,
 		.waiting = 7,
+		.names = true,
 	};
 	static const char *const lines[] = {
 		"\npymem_push_sent_total 1\n",
@@ -52,7 +56,9 @@ static void test_push(void **state)
 		"\npymem_push_dropped_total{why=\"full\"} 3\n",
 		"\npymem_push_dropped_total{why=\"refused\"} 4\n",
 		"\npymem_push_dropped_total{why=\"ended\"} 5\n",
+		"\npymem_push_dropped_total{why=\"old\"} 8\n",
 		"\npymem_push_waiting 7\n",
+		"\npymem_push_names 1\n",
 	};
 	struct metrics_form form = {};
 	size_t size = 0;

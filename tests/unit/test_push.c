@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/push.h"
@@ -372,10 +373,10 @@ static void overflows(void **state)
 	struct given *g = *state;
 
 	begin(g, answers, 1);
+	push_watch(g->push, g->loop);
 	for (size_t round = 1; round <= 3; round++) {
 		for (int i = 0; i < PUSH_WAITING + 5; i++)
 			add(g, 'a', 10);
-		push_watch(g->push, g->loop);
 		run_until(g, round * PUSH_WAITING);
 		/* What comes while it does not run waits. */
 		assert_int_equal(push_counts(g->push).waiting, 0);
@@ -626,7 +627,7 @@ static void keeps_what_is_sent(void **state)
 	assert_non_null(strstr(g->server.request, "\r\n\r\naaa"));
 }
 
-/* The latest is sent first, and nothing for longer than it may take. */
+/* Nothing is sent for longer than it may take. */
 static void finishes(void **state)
 {
 	static const char *const silent[] = {NULL};
@@ -645,6 +646,60 @@ static void finishes(void **state)
 	assert_int_equal(c.dropped[PUSH_DROP_ENDED], 2);
 	assert_int_equal(c.waiting, 0);
 	assert_non_null(strstr(g->said, "ends with 2 profiles that were not pushed to "));
+}
+
+/* Takes one request at a listening socket, answers it, and writes the body's first letter. */
+static void take_one(int fd, int out)
+{
+	char request[4096] = "";
+	size_t used = 0;
+	int client = accept(fd, NULL, NULL);
+	const char *body = NULL;
+
+	while (client >= 0 && used < sizeof(request) - 1 && (!body || strlen(body) < 10)) {
+		ssize_t got = recv(client, request + used, sizeof(request) - 1 - used, 0);
+
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+		body = strstr(request, "\r\n\r\n");
+		body = body ? body + 4 : NULL;
+	}
+	if (body && write(out, body, 1) == 1)
+		send(client, OK, strlen(OK), MSG_NOSIGNAL);
+	close(client);
+}
+
+/* At the end the latest is sent first, then the others. It needs a server that is another process.
+ */
+static void the_latest_first(void **state)
+{
+	static const char *const answers[] = {OK};
+	struct given *g = *state;
+	char order[8] = "";
+	int pipes[2], status;
+	pid_t pid;
+
+	begin(g, answers, 1);
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		alarm(60);
+		for (int i = 0; i < 3; i++)
+			take_one(g->server.fd, pipes[1]);
+		_exit(0);
+	}
+	close(pipes[1]);
+	for (char letter = 'a'; letter < 'd'; letter++)
+		add(g, letter, 10);
+	push_finish(g->push, 20 * NS);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(pipes[0], order, sizeof(order) - 1), 3);
+	assert_string_equal(order, "cba");
+	assert_int_equal(push_counts(g->push).sent, 3);
+	close(pipes[0]);
 }
 
 /* What a Pyroscope would refuse, since it began an hour ago, is not sent. */
@@ -693,6 +748,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_is_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(finishes, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_first, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ struct push *push_new(struct push_target *target, const struct resolver *resolve
 /* NULL is allowed. */
 void push_free(struct push *push);
 
-/* Sends from now on, in `loop`. */
+/* Sends from now on, in `loop`. To be called once. */
 void push_watch(struct push *push, struct loop *loop);
 /* Takes over the target in place of the one before; what waits goes there, at once. One that is the
  * same changes nothing: what is being sent goes on, and so does a wait after a failure. */
