@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -412,6 +413,39 @@ static void test_helper_is_killed(void **state)
 	pss_reader_end(&reader);
 }
 
+/* The helper has nothing of what was open in the process that has forked it. */
+static void test_helper_has_nothing_else(void **state)
+{
+	struct pss_reader reader = {};
+	int open_before = open("/etc", O_RDONLY | O_DIRECTORY), sockets = 0, others = 0;
+	char path[64], link[256];
+
+	(void)state;
+	/* Some say no more than that it is a socket: of these, it has few. */
+	assert_true(open_before >= 0 && dup2(open_before, 200) == 200);
+	assert_int_equal(pss_reader_fork(&reader), 0);
+	assert_int_equal(ask(&reader, getpid()).error, 0);
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t got;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)reader.helper, fd);
+		got = readlink(path, link, sizeof(link) - 1);
+		if (got < 0)
+			continue;
+		link[got] = '\0';
+		sockets += !strncmp(link, "socket:", 7) && fd > STDERR_FILENO;
+		others += !strcmp(link, "/etc");
+		if (fd < STDERR_FILENO)
+			assert_string_equal(link, "/");
+	}
+	assert_int_equal(others, 0);
+	/* Its own, and those of its examiner. */
+	assert_in_range(sockets, 1, 3);
+	pss_reader_end(&reader);
+	close(open_before);
+	close(200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_shared_memory),
 		cmocka_unit_test(test_helper_is_killed),
+		cmocka_unit_test(test_helper_has_nothing_else),
 	};
 
 	return cmocka_run_group_tests_name("pss_book", tests, NULL, NULL);

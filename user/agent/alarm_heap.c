@@ -26,6 +26,7 @@
 #define SAID_MOST 512	    /* of what a look complains of, and of what it says */
 #define WHY_MOST  (2 * SAID_MOST)
 #define BLOCK	  65536
+#define NS_OF_MS  1000000ULL
 
 struct wanted {
 	struct looker_request request;
@@ -100,7 +101,13 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
 	return false;
 }
 
-static void give_up(struct alarm_heap *heap);
+static void give_up(struct alarm_heap *heap, const char *what);
+
+/* The helper gives up what takes too long. If it says nothing then, it was stopped. */
+static void give_up_late(void *arg)
+{
+	give_up(arg, "gives no answer");
+}
 
 /* Begins the next look, if there is one, and not before the rest after the last one is over. */
 static void look_at_first(void *arg)
@@ -118,7 +125,11 @@ static void look_at_first(void *arg)
 	heap->asked_ns = now;
 	heap->looking = true;
 	if (looker_ask(&heap->looker, &heap->wanted[0].request))
-		give_up(heap);
+		give_up(heap, "is gone");
+	else
+		loop_timer_start(heap->loop, &heap->next,
+				 heap->most_ms * NS_OF_MS + heap->most_ms * NS_OF_MS / 2, 0,
+				 give_up_late, heap);
 }
 
 void alarm_heap_ask(struct alarm_heap *heap, const struct alarm_heap_subject *subject,
@@ -302,12 +313,16 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 
 /* --- the end --- */
 
-static void give_up(struct alarm_heap *heap)
+static void give_up(struct alarm_heap *heap, const char *what)
 {
-	agent_complain("--alarm-heap: the helper that looks at heaps is gone: there are no looks, "
-		       "until the agent is restarted");
+	char why[64];
+
+	agent_complain("--alarm-heap: the helper that looks at heaps %s: there are no looks, until "
+		       "the agent is restarted",
+		       what);
 	heap->gone = true;
-	drop_all(heap, "the helper that looks is gone");
+	snprintf(why, sizeof(why), "the helper that looks %s", what);
+	drop_all(heap, why);
 	loop_remove(&heap->answers);
 	loop_timer_stop(&heap->next);
 	looker_end(&heap->looker);
@@ -338,9 +353,10 @@ static void on_answer(void *arg, uint32_t events)
 	if (err || !heap->looking) {
 		if (!err)
 			looker_close(&answer);
-		give_up(heap);
+		give_up(heap, "is gone");
 		return;
 	}
+	loop_timer_stop(&heap->next);
 	if (answer.result == LOOKER_MADE && answer.text >= 0 && answer.json >= 0)
 		tell_look(heap, &heap->wanted[0], &answer);
 	else
