@@ -3,7 +3,7 @@
  * read it costs the kernel a walk through all page tables of a process.
  *
  * So it is read of one process after the other (pss_book.h), by a helper (pss_reader.h), and after
- * each reading comes a rest that is REST times as long: readings take a 500th of the time, however
+ * each reading comes a rest that is 499 times as long (pss_rest_ns()): readings take a 500th of the time, however
  * large the host is. The larger it is, the older they are. */
 #include "agent/agent_pss.h"
 
@@ -18,12 +18,9 @@
 #include "os/proc.h"
 #include "python/pss_reader.h"
 
-#define NS	    1000000000ULL
-#define REST	    499	      /* a 500th of the time is spent on reading */
-#define REST_LEAST  (NS / 20) /* however fast a reading is: waking up has its price, too */
-#define REST_FAILED NS	      /* one that is held up costs nothing, and is not tried at once */
-#define IDLE_NS	    NS	      /* until it is looked again whether a turn is due */
-#define ANSWER_NS   (60 * NS) /* in which there is an answer, since the examiner gives up long before */
+#define NS	  1000000000ULL
+#define IDLE_NS	  NS	    /* until it is looked again whether a turn is due */
+#define ANSWER_NS (60 * NS) /* in which there is an answer, since the examiner gives up long before */
 
 struct agent_pss {
 	struct pss_reader reader;
@@ -113,11 +110,7 @@ static void take(struct agent *a, const struct pss_answer *answer)
 	pss_book_add(pss->book, pss->asked.image, state, bytes, swap_bytes, pss->asked_at);
 	if (state != PSS_ENDED)
 		recorder_add_pss(a->recorder, pss->asked.image, bytes, swap_bytes);
-	if (answer->error && answer->error != -ESRCH)
-		wait_for_next(a, REST_FAILED);
-	else
-		wait_for_next(a, answer->took_ns > REST_LEAST / REST ? answer->took_ns * REST
-								     : REST_LEAST);
+	wait_for_next(a, pss_rest_ns(answer->error, answer->took_ns));
 }
 
 static void on_answer(void *arg, uint32_t events)
