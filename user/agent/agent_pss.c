@@ -3,8 +3,8 @@
  * read it costs the kernel a walk through all page tables of a process.
  *
  * So it is read of one process after the other (pss_book.h), by a helper (pss_reader.h), and after
- * each reading comes a rest that is 499 times as long (pss_rest_ns()): readings take a 500th of the time, however
- * large the host is. The larger it is, the older they are. */
+ * each reading comes a rest that is 499 times as long (pss_rest_ns()): readings take a 500th of the
+ * time, however large the host is. The larger it is, the older they are. */
 #include "agent/agent_pss.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #define NS	  1000000000ULL
 #define IDLE_NS	  NS	    /* until it is looked again whether a turn is due */
-#define ANSWER_NS (60 * NS) /* in which there is an answer, since the examiner gives up long before */
+#define ANSWER_NS (60 * NS) /* for an answer: the examiner gives up long before */
 
 struct agent_pss {
 	struct pss_reader reader;

@@ -61,10 +61,10 @@ int store_new_heap(const struct store *store, const char *report, const char *en
 /* Removes such a file: it could not be written. 0 or -errno. */
 int store_drop_alarm(const struct store *store, const char *path);
 
-/* Removes the oldest reports of alarms, each with its looks, until they are as few, and as small, as they may be. Then
- * removes the oldest files, but for the recording at `keep` (a path; NULL: none), until all of them
- * need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno: the folder can't be read,
- * or a file can't be removed. */
+/* Removes the oldest reports of alarms, each with its looks, until they are as few, and as small,
+ * as they may be. Then removes the oldest files, but for the recording at `keep` (a path; NULL:
+ * none), until all of them need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno:
+ * the folder can't be read, or a file can't be removed. */
 int store_trim(struct store *store, const char *keep, uint64_t most, struct store_sizes *sizes);
 
 #endif

@@ -17,7 +17,7 @@
 #define REST	      499	/* a 500th of the time is spent on reading */
 #define REST_LEAST    (NS / 20) /* however fast a reading is: waking up has its price, too */
 #define REST_FAILED   NS	/* one that is held up costs nothing, and is not tried at once */
-#define ROUND_SECONDS 10.0	/* from the beginning of a round to that of the next one, at least */
+#define ROUND_SECONDS 10.0 /* from the beginning of a round to that of the next one, at least */
 
 struct entry {
 	struct pss_process process;

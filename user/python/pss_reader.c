@@ -61,7 +61,8 @@ static void serve(int socket, pid_t parent)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	if (leave_all_else(socket) || examiner_start(NULL) || confine(CONFINE_EXAMINE | CONFINE_RELAY, &confined))
+	if (leave_all_else(socket) || examiner_start(NULL) ||
+	    confine(CONFINE_EXAMINE | CONFINE_RELAY, &confined))
 		_exit(1);
 	/* After confine(), which may undo it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
