@@ -383,7 +383,7 @@ static void test_looks(void **state)
 {
 	struct place *place = *state;
 	struct store_sizes sizes;
-	char path[256];
+	char path[256], other[256];
 
 	open_store(place);
 	for (int i = 0; i < 3; i++) {
@@ -397,17 +397,33 @@ static void test_looks(void **state)
 	make(place, "alarm-20231114T221320Z-7.heap.txt.bak", 4096);
 	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
 	assert_true(sizes.alarms == 3 && sizes.bytes == 3 * 16384);
-	/* An eighth is for alarms: the oldest ones go, all of them. */
+	/* An eighth is for alarms: the oldest ones go, each with all that belongs to it, by a byte
+	 * that is too many. */
+	assert_int_equal(store_trim(&place->store, NULL, 8 * 3 * 16384, &sizes), 0);
+	assert_int_equal(sizes.alarms, 3);
+	make_alarm(place, NOW + 1, 70, 4096);
+	assert_int_equal(store_trim(&place->store, NULL, 8 * (2 * 16384 + 4096), &sizes), 0);
+	assert_true(sizes.alarms == 3 && sizes.bytes == 2 * 16384 + 4096);
+	assert_true(is_there(place, "alarm-20231114T221321Z-7.heap.json") &&
+		    is_there(place, "alarm-20231114T221321Z-7.json"));
+	assert_int_equal(store_trim(&place->store, NULL, 8 * (2 * 16384 + 4096) - 8, &sizes), 0);
+	assert_true(sizes.alarms == 2 && sizes.bytes == 16384 + 4096);
+	/* One that shares the beginning of its PID is another alarm. */
+	assert_true(is_there(place, "alarm-20231114T221321Z-70.json"));
 	assert_int_equal(store_trim(&place->store, NULL, 8 * 20480, &sizes), 0);
 	assert_true(sizes.alarms == 2 && sizes.bytes == 20480);
 	assert_false(is_there(place, "alarm-20231114T221320Z-7.heap.txt"));
 	assert_false(is_there(place, "alarm-20231114T221320Z-7.heap.json"));
 	assert_false(is_there(place, "alarm-20231114T221320Z-7.json"));
 	assert_false(is_there(place, "alarm-20231114T221321Z-7.heap.txt"));
-	assert_true(is_there(place, "alarm-20231114T221321Z-7.json"));
+	assert_false(is_there(place, "alarm-20231114T221321Z-7.json"));
 	assert_true(is_there(place, "alarm-20231114T221322Z-7.heap.txt"));
 	assert_true(is_there(place, "alarm-20231114T221320Z-7.heap") &&
 		    is_there(place, "alarm-20231114T221320Z-7.heap.txt.bak"));
+	/* A look at one that was removed comes too late. */
+	snprintf(path, sizeof(path), "%s/alarm-20231114T221320Z-7.json", place->path);
+	assert_int_equal(store_new_heap(&place->store, path, STORE_HEAP_TEXT, other, sizeof(other)),
+			 -ENOENT);
 	/* Of more alarms than may be kept, the looks go with them. */
 	for (int i = 0; i < STORE_ALARMS_MOST; i++)
 		make_alarm(place, NOW + 100 + i, 7, 4096);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* agent/looker.c, agent/alarm_heap.c and heap_look_both(): what a look at an alarm leaves, what
- * bounds it, and that each failure is in the place where the look would be. */
+/* agent/alarm_heap.c: what a look at an alarm leaves, what bounds it, and that each failure is in the
+ * place where the look would be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,18 +11,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <jansson.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/alarm_heap.h"
 #include "base/clock.h"
 #include "base/exit_status.h"
-#include "cli/heap_options.h"
 #include "os/proc.h"
 
 #define NOW	1700000000.75 /* 2023-11-14 22:13:20 */
@@ -69,164 +64,64 @@ static int teardown(void **state)
 
 /* --- what a helper runs in place of a look --- */
 
-static int made(pid_t pid, FILE *text, FILE *json)
+static int made(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
+	(void)start_ticks;
 	fprintf(text, "PID %d is kept by x\n", (int)pid);
-	fprintf(json, "{\"processes\": [{\"verdict\": \"kept by \\u001b[2J\"}]}");
+	fprintf(json, "{\"processes\": []}");
+	fprintf(verdict, "kept by \x1b[2J.");
 	return EXIT_DONE;
 }
 
-static int failed(pid_t pid, FILE *text, FILE *json)
+static int failed(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
-	(void)pid, (void)json;
+	(void)pid, (void)start_ticks, (void)json, (void)verdict;
 	fputs("half of it", text);
 	fputs("pymem-bpf heap: pid 7: Python 2.7 is\x1b not supported\nmore\n", stderr);
 	return EXIT_FAILED;
 }
 
-static int slow(pid_t pid, FILE *text, FILE *json)
+static int slow(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
-	(void)pid, (void)text, (void)json;
+	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
 	for (;;)
 		pause();
 	return EXIT_DONE;
 }
 
-static int killed(pid_t pid, FILE *text, FILE *json)
+static int killed(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
-	(void)pid, (void)text, (void)json;
+	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
 	/* As the OOM killer does. */
 	kill(getpid(), SIGKILL);
 	return EXIT_DONE;
 }
 
-static int kills_helper(pid_t pid, FILE *text, FILE *json)
+static int kills_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
-	(void)pid, (void)text, (void)json;
+	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
 	kill(getppid(), SIGKILL);
-	return slow(pid, text, json);
+	return slow(pid, start_ticks, text, json, verdict);
 }
 
-static int large(pid_t pid, FILE *text, FILE *json)
+static int stops_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+{
+	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
+	kill(getppid(), SIGSTOP);
+	return EXIT_DONE;
+}
+
+static int large(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
 	for (int i = 0; i < MIB; i++)
 		fputc('x', text);
-	return made(pid, text, json);
+	return made(pid, start_ticks, text, json, verdict);
 }
 
-static int not_at_once(pid_t pid, FILE *text, FILE *json)
+static int not_at_once(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
 	usleep(50000);
-	return made(pid, text, json);
-}
-
-/* --- the helper --- */
-
-static struct looker_answer ask(const struct looker *looker, pid_t pid, uint64_t start_ticks)
-{
-	const struct looker_request request = {.pid = pid, .start_ticks = start_ticks};
-	struct pollfd polled = {.fd = looker->socket, .events = POLLIN};
-	struct looker_answer answer;
-
-	assert_int_equal(looker_ask(looker, &request), 0);
-	assert_int_equal(poll(&polled, 1, WAIT_MS), 1);
-	assert_int_equal(looker_take(looker, &answer), 0);
-	return answer;
-}
-
-static char *text_of(int fd)
-{
-	struct stat st;
-	char *text;
-
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	text = calloc(1, (size_t)st.st_size + 1);
-	assert_non_null(text);
-	assert_int_equal(pread(fd, text, (size_t)st.st_size, 0), st.st_size);
-	return text;
-}
-
-static void expect(looker_heap_fn *heap, unsigned most_ms, enum looker_result result,
-		   const char *text, const char *said)
-{
-	struct looker looker = {};
-	struct looker_answer answer;
-	char *read;
-
-	assert_int_equal(looker_fork(&looker, heap, most_ms), 0);
-	/* Twice: what goes wrong once does not end it. */
-	for (int i = 0; i < 2; i++) {
-		answer = ask(&looker, getpid(), proc_start_ticks(getpid()));
-		assert_int_equal(answer.result, result);
-		read = text_of(answer.text);
-		assert_int_equal(strncmp(read, text, strlen(text)), 0);
-		free(read);
-		read = text_of(answer.said);
-		assert_string_equal(read, said);
-		free(read);
-		looker_close(&answer);
-	}
-	assert_int_equal(looker_take(&looker, &answer), -EAGAIN);
-	looker_end(&looker);
-	looker_end(&looker);
-}
-
-static void test_helper(void **state)
-{
-	(void)state;
-	expect(made, WAIT_MS, LOOKER_MADE, "PID ", "");
-	expect(failed, WAIT_MS, LOOKER_FAILED, "half of it",
-	       "pymem-bpf heap: pid 7: Python 2.7 is\x1b not supported\nmore\n");
-	expect(slow, 200, LOOKER_LATE, "", "");
-	expect(killed, WAIT_MS, LOOKER_DIED, "", "");
-}
-
-/* A PID that another process has is not looked at. */
-static void test_another_process(void **state)
-{
-	struct looker looker = {};
-	struct looker_answer answer;
-	char *read;
-
-	(void)state;
-	assert_int_equal(looker_fork(&looker, made, WAIT_MS), 0);
-	answer = ask(&looker, getpid(), proc_start_ticks(getpid()) - 1);
-	assert_int_equal(answer.result, LOOKER_ENDED);
-	read = text_of(answer.text);
-	assert_string_equal(read, "");
-	free(read);
-	looker_close(&answer);
-	looker_end(&looker);
-}
-
-/* It ends with the agent, also while a look goes on, and what it looked with, too. */
-static void test_ends_with_the_agent(void **state)
-{
-	struct looker looker = {};
-	struct looker_request request = {.pid = getpid()};
-	pid_t child;
-	int count = 0, status;
-
-	(void)state;
-	request.start_ticks = proc_start_ticks(getpid());
-	/* Whose parent has ended is this process's child from then on. */
-	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-	child = fork();
-	if (!child) {
-		if (looker_fork(&looker, slow, WAIT_MS) || looker_ask(&looker, &request))
-			_exit(1);
-		usleep(300000);
-		_exit(0);
-	}
-	alarm(WAIT_MS / 1000);
-	while (waitpid(-1, &status, 0) > 0)
-		count++;
-	alarm(0);
-	assert_int_equal(errno, ECHILD);
-	/* The agent, the helper, and what looked. */
-	assert_int_equal(count, 3);
-	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	return made(pid, start_ticks, text, json, verdict);
 }
 
 /* --- what the agent keeps --- */
@@ -314,7 +209,7 @@ static void test_kept(void **state)
 	assert_non_null(strstr(text, " is kept by x"));
 	free(text);
 	text = await(place, "alarm-20231114T221320Z-7.heap.json");
-	assert_non_null(strstr(text, "verdict"));
+	assert_string_equal(text, "{\"processes\": []}");
 	free(text);
 	/* They count for the size, and are one alarm. */
 	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
@@ -332,7 +227,7 @@ static void test_failures(void **state)
 		const char *why;
 	} all[] = {
 		{failed, WAIT_MS, "pid 7: Python 2.7 is\\x1b not supported\n"},
-		{slow, 1000, "it took longer than 1 s, and was given up\n"},
+		{slow, 4000, "it took longer than 4 s, and was given up\n"},
 		{killed, WAIT_MS, "was killed, for want of memory perhaps\n"},
 	};
 	struct place *place = *state;
@@ -357,14 +252,34 @@ static void test_too_large(void **state)
 {
 	struct place *place = *state;
 	struct alarm_heap *heap = begin(place, large, WAIT_MS);
-	char *text;
+	char *text, other[256];
 
+	snprintf(other, sizeof(other), "%s/alarm-20231114T221320Z-7.heap.json", place->path);
 	ask_for(heap, place, 0);
 	text = await(place, "alarm-20231114T221320Z-7.heap.txt");
-	assert_non_null(strstr(text, "what it has found can't be kept: File too large\n"));
+	assert_non_null(
+		strstr(text, ": what was found is more than a file of it may have, 512.0 KiB\n"));
 	free(text);
-	/* Its JSON is small. */
-	free(await(place, "alarm-20231114T221320Z-7.heap.json"));
+	assert_int_not_equal(access(other, F_OK), 0);
+	alarm_heap_free(heap);
+}
+
+/* A process that has grown too large when its turn comes is not looked at. */
+static void test_has_grown(void **state)
+{
+	struct place *place = *state;
+	struct alarm_heap *heap = begin(place, made, WAIT_MS);
+	const struct alarm_heap_subject subject = subject_of(getpid());
+	char path[256], words[512], *text;
+
+	/* It was small when the alarm was told. */
+	alarm_heap_limit(heap, subject.rss_bytes, MIB / 2);
+	assert_true(alarm_heap_may(heap, &subject, 100, words, sizeof(words)));
+	report(place, 0, path);
+	alarm_heap_ask(heap, &subject, path, "shop.py");
+	text = await(place, "alarm-20231114T221320Z-7.heap.txt");
+	assert_non_null(strstr(text, ": it has grown to more than --alarm-heap-rss, 1.0 MiB\n"));
+	free(text);
 	alarm_heap_free(heap);
 }
 
@@ -383,7 +298,7 @@ static void test_bounds(void **state)
 	subject.rss_bytes = MIB;
 	subject.looked = 10000 - 3599;
 	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
-	assert_non_null(strstr(words, "it was, 60 min ago"));
+	assert_non_null(strstr(words, "that was asked for 60 min ago"));
 	subject.looked = 10000 - 3601;
 	assert_true(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
 	for (int i = 0; i <= ALARM_HEAP_WAITS; i++)
@@ -438,63 +353,20 @@ static void test_helper_is_killed(void **state)
 	alarm_heap_free(heap);
 }
 
-/* --- a real look --- */
-
-static void test_real(void **state)
+/* The helper is stopped: so are the looks, and the agent goes on. */
+static void test_helper_is_stopped(void **state)
 {
-	struct looker looker = {};
-	struct looker_answer answer;
-	json_error_t error;
-	json_t *json, *first;
-	int ends[2];
-	pid_t python;
-	char *text, byte;
+	struct place *place = *state;
+	struct alarm_heap *heap = begin(place, stops_helper, 1000);
+	struct alarm_heap_subject subject = subject_of(getpid());
+	char words[512], *text;
 
-	(void)state;
-	/* The helper is root's, as the agent. */
-	if (geteuid())
-		skip();
-	assert_int_equal(looker_fork(&looker, heap_look_both, WAIT_MS), 0);
-	assert_int_equal(pipe(ends), 0);
-	python = fork();
-	if (!python) {
-		dup2(ends[1], STDOUT_FILENO);
-		execl("/usr/bin/python3", "python3", "-c",
-		      "import time\nKEPT = [bytes(1000 + i) for i in range(5000)]\n"
-		      "print(flush=True)\ntime.sleep(600)\n",
-		      NULL);
-		_exit(127);
-	}
-	assert_int_equal(read(ends[0], &byte, 1), 1);
-	answer = ask(&looker, python, proc_start_ticks(python));
-	text = text_of(answer.said);
-	if (answer.result != LOOKER_MADE)
-		fail_msg("%d: %s", answer.result, text);
+	ask_for(heap, place, 0);
+	text = await(place, "alarm-20231114T221320Z-7.heap.txt");
+	assert_non_null(strstr(text, ": the helper that looks gives no answer\n"));
 	free(text);
-	text = text_of(answer.text);
-	assert_non_null(strstr(text, "__main__.KEPT"));
-	free(text);
-	text = text_of(answer.json);
-	json = json_loads(text, 0, &error);
-	assert_non_null(json);
-	free(text);
-	first = json_array_get(json_object_get(json, "processes"), 0);
-	assert_non_null(strstr(json_string_value(json_object_get(first, "verdict")), "KEPT"));
-	assert_int_equal(json_integer_value(json_object_get(first, "pid")), python);
-	json_decref(json);
-	looker_close(&answer);
-	/* It has stopped nothing, and left nothing behind. */
-	assert_int_equal(kill(python, SIGKILL), 0);
-	assert_int_equal(waitpid(python, NULL, 0), python);
-	answer = ask(&looker, getpid(), proc_start_ticks(getpid()));
-	assert_int_equal(answer.result, LOOKER_FAILED);
-	text = text_of(answer.said);
-	assert_non_null(strstr(text, "pymem-bpf heap: pid "));
-	free(text);
-	looker_close(&answer);
-	looker_end(&looker);
-	close(ends[0]);
-	close(ends[1]);
+	assert_false(alarm_heap_may(heap, &subject, 10000, words, sizeof(words)));
+	alarm_heap_free(heap);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -502,16 +374,14 @@ static void test_real(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_helper),
-		cmocka_unit_test(test_another_process),
-		cmocka_unit_test(test_ends_with_the_agent),
 		TEST(test_kept),
 		TEST(test_failures),
 		TEST(test_too_large),
+		TEST(test_has_grown),
 		TEST(test_bounds),
 		TEST(test_promised),
 		TEST(test_helper_is_killed),
-		cmocka_unit_test(test_real),
+		TEST(test_helper_is_stopped),
 	};
 
 	return cmocka_run_group_tests_name("alarm_heap", tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -47,13 +48,14 @@ static struct pss_book *book_of(uint32_t images)
 
 /* --- turns --- */
 
-/* The largest first, each once in a round, and no other round before it is due. */
+/* The smallest first, then the largest first, each once in a round, and no other round before it is
+ * due. */
 static void test_round(void **state)
 {
 	struct pss_book *book = book_of(3);
 
 	(void)state;
-	for (uint32_t i = 3; i > 0; i--)
+	for (uint32_t i = 1; i <= 3; i++)
 		assert_int_equal(pss_book_next(book, 100).image, i);
 	assert_int_equal(pss_book_next(book, 101).image, 0);
 	assert_int_equal(pss_book_next(book, 109.9).image, 0);
@@ -70,7 +72,7 @@ static void test_newcomers(void **state)
 	unsigned of_round = 0, newcomers = 0;
 
 	(void)state;
-	assert_int_equal(pss_book_next(book, 100).image, 20);
+	assert_int_equal(pss_book_next(book, 100).image, 1);
 	for (int i = 0; i < 38; i++, next++) {
 		uint32_t image;
 
@@ -295,6 +297,62 @@ static void test_no_helper(void **state)
 	pss_book_free(pss);
 }
 
+/* A process that is too large has no turn, what was known of it counts no more, and it is among
+ * those of which nothing is known. */
+static void test_too_large(void **state)
+{
+	struct metric_book *programs = metric_book_new(MODEL_BY_PROGRAM, 10);
+	struct model *model = model_new(PAGE);
+	struct pss_book *pss = book_of(2);
+	size_t states[PSS_STATE_COUNT];
+	struct group_sums sums;
+
+	(void)state;
+	add(model, 1, "a.py", "");
+	add(model, 2, "a.py", "");
+	pss_book_add(pss, 1, PSS_READ, 10, 0, 100);
+	pss_book_add(pss, 2, PSS_READ, 100, 0, 100);
+	note(pss, 2, PSS_RSS_MOST + 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pss_book_next(pss, 100 + 20 * i).image, 1);
+		assert_int_equal(pss_book_next(pss, 101 + 20 * i).image, 0);
+	}
+	sums = sums_of(programs, pss, model, MODEL_BY_PROGRAM, states);
+	assert_int_equal(states[PSS_TOO_LARGE], 1);
+	assert_int_equal(row(&sums, "a.py")->pss.bytes, 10);
+	assert_int_equal(row(&sums, "a.py")->pss.processes, 1);
+	group_sums_free(&sums);
+	/* It shrinks: it is read in its turn. */
+	note(pss, 2, PSS_RSS_MOST);
+	sums = sums_of(programs, pss, model, MODEL_BY_PROGRAM, states);
+	assert_int_equal(states[PSS_WAITS], 1);
+	group_sums_free(&sums);
+	assert_int_equal(pss_book_next(pss, 200).image, 2);
+	metric_book_free(programs);
+	model_free(model);
+	pss_book_free(pss);
+}
+
+/* However long readings take, they take a 500th of the time at most. What fails is tried a second
+ * later. */
+static void test_rest(void **state)
+{
+	static const uint64_t took[] = {0, 1000, 100200, 100201, 10000000, 350000000, 20000000000};
+	static const uint64_t rests[] = {50000000,   50000000,	   50000000,	 499 * 100201ull,
+					 4990000000, 174650000000, 9980000000000};
+	uint64_t sum = 0, whole = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(took) / sizeof(took[0]); i++) {
+		assert_int_equal(pss_rest_ns(0, took[i]), rests[i]);
+		assert_int_equal(pss_rest_ns(-ESRCH, took[i]), rests[i]);
+		sum += took[i];
+		whole += took[i] + pss_rest_ns(0, took[i]);
+		assert_true(500 * sum <= whole);
+		assert_int_equal(pss_rest_ns(-ETIME, took[i]), 1000000000);
+	}
+}
+
 static void test_states(void **state)
 {
 	static const int errors[PSS_STATE_COUNT] = {
@@ -304,7 +362,7 @@ static void test_states(void **state)
 
 	(void)state;
 	for (int i = 0; i < PSS_STATE_COUNT; i++) {
-		if (i != PSS_WAITS && i != PSS_NO_HELPER)
+		if (i != PSS_WAITS && i != PSS_NO_HELPER && i != PSS_TOO_LARGE)
 			assert_int_equal(pss_state_of(errors[i]), i);
 		for (int j = 0; j < i; j++)
 			assert_string_not_equal(pss_state_name(i), pss_state_name(j));
@@ -412,6 +470,39 @@ static void test_helper_is_killed(void **state)
 	pss_reader_end(&reader);
 }
 
+/* The helper has nothing of what was open in the process that has forked it. */
+static void test_helper_has_nothing_else(void **state)
+{
+	struct pss_reader reader = {};
+	int open_before = open("/etc", O_RDONLY | O_DIRECTORY), sockets = 0, others = 0;
+	char path[64], link[256];
+
+	(void)state;
+	/* Some say no more than that it is a socket: of these, it has few. */
+	assert_true(open_before >= 0 && dup2(open_before, 200) == 200);
+	assert_int_equal(pss_reader_fork(&reader), 0);
+	assert_int_equal(ask(&reader, getpid()).error, 0);
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t got;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)reader.helper, fd);
+		got = readlink(path, link, sizeof(link) - 1);
+		if (got < 0)
+			continue;
+		link[got] = '\0';
+		sockets += !strncmp(link, "socket:", 7) && fd > STDERR_FILENO;
+		others += !strcmp(link, "/etc");
+		if (fd < STDERR_FILENO)
+			assert_string_equal(link, "/");
+	}
+	assert_int_equal(others, 0);
+	/* Its own, and those of its examiner. */
+	assert_in_range(sockets, 1, 3);
+	pss_reader_end(&reader);
+	close(open_before);
+	close(200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,9 +513,12 @@ int main(void)
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_both_kinds),
 		cmocka_unit_test(test_no_helper),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_shared_memory),
 		cmocka_unit_test(test_helper_is_killed),
+		cmocka_unit_test(test_helper_has_nothing_else),
 	};
 
 	return cmocka_run_group_tests_name("pss_book", tests, NULL, NULL);

@@ -3,8 +3,8 @@
  * read it costs the kernel a walk through all page tables of a process.
  *
  * So it is read of one process after the other (pss_book.h), by a helper (pss_reader.h), and after
- * each reading comes a rest that is REST times as long: readings take a 500th of the time, however
- * large the host is. The larger it is, the older they are. */
+ * each reading comes a rest that is 499 times as long (pss_rest_ns()): readings take a 500th of the
+ * time, however large the host is. The larger it is, the older they are. */
 #include "agent/agent_pss.h"
 
 #include <errno.h>
@@ -18,11 +18,9 @@
 #include "os/proc.h"
 #include "python/pss_reader.h"
 
-#define NS	    1000000000ULL
-#define REST	    499	      /* a 500th of the time is spent on reading */
-#define REST_LEAST  (NS / 20) /* however fast a reading is: waking up has its price, too */
-#define REST_FAILED NS	      /* one that is held up costs nothing, and is not tried at once */
-#define IDLE_NS	    NS	      /* until it is looked again whether a turn is due */
+#define NS	  1000000000ULL
+#define IDLE_NS	  NS	    /* until it is looked again whether a turn is due */
+#define ANSWER_NS (60 * NS) /* for an answer: the examiner gives up long before */
 
 struct agent_pss {
 	struct pss_reader reader;
@@ -42,17 +40,23 @@ static void wait_for_next(struct agent *a, uint64_t ns)
 	loop_timer_start(a->loop, &a->pss->next, ns, 0, ask_next, a);
 }
 
-/* The helper is gone, and nobody has the right to start another one. */
-static void give_up(struct agent *a)
+/* The helper is gone, or might as well be, and nobody has the right to start another one. */
+static void give_up(struct agent *a, const char *why)
 {
 	struct agent_pss *pss = a->pss;
 
-	agent_complain("--pss: the helper that reads PSS is gone: it is not read any more, until "
-		       "the agent is restarted");
+	agent_complain("--pss: the helper that reads PSS %s: it is not read any more, until the "
+		       "agent is restarted",
+		       why);
 	pss_book_give_up(pss->book);
 	loop_remove(&pss->answers);
 	loop_timer_stop(&pss->next);
 	pss_reader_end(&pss->reader);
+}
+
+static void give_up_late(void *arg)
+{
+	give_up(arg, "gives no answer");
 }
 
 static void ask_next(void *arg)
@@ -66,7 +70,9 @@ static void ask_next(void *arg)
 	if (!pss->asked.image)
 		wait_for_next(a, IDLE_NS);
 	else if (pss_reader_ask(&pss->reader, pss->asked.pid))
-		give_up(a);
+		give_up(a, "is gone");
+	else
+		loop_timer_start(a->loop, &pss->next, ANSWER_NS, 0, give_up_late, a);
 }
 
 /* Has the process that was asked for kept its PID until now? Then it is the one that was read. */
@@ -104,11 +110,7 @@ static void take(struct agent *a, const struct pss_answer *answer)
 	pss_book_add(pss->book, pss->asked.image, state, bytes, swap_bytes, pss->asked_at);
 	if (state != PSS_ENDED)
 		recorder_add_pss(a->recorder, pss->asked.image, bytes, swap_bytes);
-	if (answer->error && answer->error != -ESRCH)
-		wait_for_next(a, REST_FAILED);
-	else
-		wait_for_next(a, answer->took_ns > REST_LEAST / REST ? answer->took_ns * REST
-								     : REST_LEAST);
+	wait_for_next(a, pss_rest_ns(answer->error, answer->took_ns));
 }
 
 static void on_answer(void *arg, uint32_t events)
@@ -121,7 +123,7 @@ static void on_answer(void *arg, uint32_t events)
 	if (!err)
 		take(a, &answer);
 	else if (err != -EAGAIN)
-		give_up(a);
+		give_up(a, "is gone");
 }
 
 /* --- what runs --- */

@@ -8,7 +8,6 @@
 #include "agent/alarm_heap.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,12 +19,12 @@
 #include "model/alarm_state.h"
 #include "os/write_all.h"
 
-#define REST	  9	    /* times as long as a look is the rest after it */
-#define JSON_MOST (8 << 20) /* bytes of a look that are parsed for its first sentences */
-#define NAME_MOST 192	    /* bytes of a process's name */
-#define SAID_MOST 512	    /* of what a look complains of, and of what it says */
+#define REST	  9   /* times as long as a look is the rest after it */
+#define NAME_MOST 192 /* bytes of a process's name */
+#define SAID_MOST 512 /* of what a look complains of, and of what it says */
 #define WHY_MOST  (2 * SAID_MOST)
 #define BLOCK	  65536
+#define NS_OF_MS  1000000ULL
 
 struct wanted {
 	struct looker_request request;
@@ -90,7 +89,9 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
 			 most);
 	else if (subject->looked > 0 && now - subject->looked < ALARM_HEAP_AGAIN)
 		snprintf(words, size,
-			 "its heap is not looked at: it was, %.0f min ago; once an hour is all",
+			 "its heap is not looked at: that was asked for %.0f min ago; once an hour "
+			 "is "
+			 "all",
 			 (now - subject->looked) / 60);
 	else if (heap->count == ALARM_HEAP_WAITS + 1)
 		snprintf(words, size, "its heap is not looked at: %d looks wait already",
@@ -100,7 +101,13 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
 	return false;
 }
 
-static void give_up(struct alarm_heap *heap);
+static void give_up(struct alarm_heap *heap, const char *what);
+
+/* The helper gives up what takes too long. If it says nothing then, it was stopped. */
+static void give_up_late(void *arg)
+{
+	give_up(arg, "gives no answer");
+}
 
 /* Begins the next look, if there is one, and not before the rest after the last one is over. */
 static void look_at_first(void *arg)
@@ -117,8 +124,15 @@ static void look_at_first(void *arg)
 	}
 	heap->asked_ns = now;
 	heap->looking = true;
+	/* As they are now. */
+	heap->wanted[0].request.rss_most = heap->rss_bytes;
+	heap->wanted[0].request.file_most = heap->file_bytes;
 	if (looker_ask(&heap->looker, &heap->wanted[0].request))
-		give_up(heap);
+		give_up(heap, "is gone");
+	else
+		loop_timer_start(heap->loop, &heap->next,
+				 heap->most_ms * NS_OF_MS + heap->most_ms * NS_OF_MS / 2, 0,
+				 give_up_late, heap);
 }
 
 void alarm_heap_ask(struct alarm_heap *heap, const struct alarm_heap_subject *subject,
@@ -186,7 +200,7 @@ static void read_said(int said, char *text, size_t size)
 static void put_why(char *why, size_t size, const struct alarm_heap *heap,
 		    const struct looker_answer *answer)
 {
-	char said[SAID_MOST];
+	char said[SAID_MOST], most[32];
 
 	read_said(answer->said, said, sizeof(said));
 	switch (answer->result) {
@@ -204,34 +218,30 @@ static void put_why(char *why, size_t size, const struct alarm_heap *heap,
 	case LOOKER_NO_ROOM:
 		snprintf(why, size, "the process that looks can't be started");
 		break;
+	case LOOKER_TOO_LARGE:
+		alarm_put_bytes(most, sizeof(most), (double)heap->rss_bytes);
+		snprintf(why, size, "it has grown to more than --alarm-heap-rss, %s", most);
+		break;
+	case LOOKER_TOO_MUCH:
+		alarm_put_bytes(most, sizeof(most), (double)heap->file_bytes);
+		snprintf(why, size, "what was found is more than a file of it may have, %s", most);
+		break;
 	default:
 		snprintf(why, size, "%s", *said ? said : "it has failed");
 	}
 }
 
-/* The first sentences of a look; "": it has none, or is too large to be parsed here. They are
- * escaped: names are the target's. */
-static void read_verdict(int json, char *text, size_t size)
+/* The answer of a look, which is not trusted; "": it has none. Names in it are the target's. */
+static void read_verdict(int verdict, char *text, size_t size)
 {
-	struct stat st;
-	const char *verdict;
-	char *raw = NULL;
-	json_t *look = NULL;
+	char raw[LOOKER_VERDICT_MOST + 1];
+	ssize_t got = pread(verdict, raw, sizeof(raw) - 1, 0);
 
-	*text = '\0';
-	if (!fstat(json, &st) && st.st_size > 0 && st.st_size <= JSON_MOST)
-		raw = malloc((size_t)st.st_size);
-	if (raw && pread(json, raw, (size_t)st.st_size, 0) == st.st_size)
-		look = json_loadb(raw, (size_t)st.st_size, 0, NULL);
-	free(raw);
-	verdict = json_string_value(
-		json_object_get(json_array_get(json_object_get(look, "processes"), 0), "verdict"));
-	if (verdict)
-		text_escape(text, size, verdict);
+	raw[got > 0 ? got : 0] = '\0';
+	text_escape(text, size, raw);
 	/* More follows in the line. */
 	if (*text && text[strlen(text) - 1] == '.')
 		text[strlen(text) - 1] = '\0';
-	json_decref(look);
 }
 
 /* A sentence where the look would be, so that who finds the report later knows. */
@@ -288,7 +298,7 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 	int err = keep(heap, wanted, STORE_HEAP_JSON, answer->json, other, sizeof(other));
 
 	err = err ?: keep(heap, wanted, STORE_HEAP_TEXT, answer->text, path, sizeof(path));
-	read_verdict(answer->json, verdict, sizeof(verdict));
+	read_verdict(answer->verdict, verdict, sizeof(verdict));
 	if (err) {
 		agent_complain("heap of %s, PID %d: %s; the look can't be kept: %s", wanted->name,
 			       wanted->request.pid, verdict, strerror(-err));
@@ -302,12 +312,16 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 
 /* --- the end --- */
 
-static void give_up(struct alarm_heap *heap)
+static void give_up(struct alarm_heap *heap, const char *what)
 {
-	agent_complain("--alarm-heap: the helper that looks at heaps is gone: there are no looks, "
-		       "until the agent is restarted");
+	char why[64];
+
+	agent_complain("--alarm-heap: the helper that looks at heaps %s: there are no looks, until "
+		       "the agent is restarted",
+		       what);
 	heap->gone = true;
-	drop_all(heap, "the helper that looks is gone");
+	snprintf(why, sizeof(why), "the helper that looks %s", what);
+	drop_all(heap, why);
 	loop_remove(&heap->answers);
 	loop_timer_stop(&heap->next);
 	looker_end(&heap->looker);
@@ -338,10 +352,11 @@ static void on_answer(void *arg, uint32_t events)
 	if (err || !heap->looking) {
 		if (!err)
 			looker_close(&answer);
-		give_up(heap);
+		give_up(heap, "is gone");
 		return;
 	}
-	if (answer.result == LOOKER_MADE && answer.text >= 0 && answer.json >= 0)
+	loop_timer_stop(&heap->next);
+	if (answer.result == LOOKER_MADE && answer.text >= 0)
 		tell_look(heap, &heap->wanted[0], &answer);
 	else
 		tell_failure(heap, &heap->wanted[0], &answer);

@@ -28,26 +28,41 @@
 #include "os/confine.h"
 #include "os/proc.h"
 
-#define FILES	 3 /* of an answer: text, JSON, messages */
-#define OOM_LAST "1000"
+#define FILES	    4 /* of an answer: text, JSON, verdict, messages */
+#define OOM_LAST    "1000"
+#define STATUS_FULL 100 /* of a child whose files were full; no exit status of a command */
 
 /* --- the child --- */
 
-_Noreturn static void look(looker_heap_fn *heap, pid_t pid, const int files[FILES])
+/* Cuts the file where what was written ends. False: some of that is not in it. */
+static bool end_file(FILE *file)
 {
-	FILE *text = fdopen(files[0], "w"), *json = fdopen(files[1], "w");
+	bool whole = !fflush(file) && !ferror(file);
+	off_t end = ftello(file);
+
+	return end >= 0 && !ftruncate(fileno(file), end) && whole;
+}
+
+_Noreturn static void look(looker_heap_fn *heap, const struct looker_request *request,
+			   const int files[FILES])
+{
+	FILE *text = fdopen(files[0], "w"), *json = fdopen(files[1], "w"),
+	     *verdict = fdopen(files[2], "w");
 	int status = EXIT_FAILED;
 
-	if (text && json && dup2(files[2], STDERR_FILENO) >= 0)
-		status = heap(pid, text, json);
-	/* What is not in the files was not made. */
-	if ((text && fclose(text)) || (json && fclose(json)))
-		status = status ?: EXIT_FAILED;
+	if (text && json && verdict && dup2(files[3], STDERR_FILENO) >= 0) {
+		status = heap(request->pid, request->start_ticks, text, json, verdict);
+		/* A verdict that is cut says enough. */
+		end_file(verdict);
+		if (!end_file(text) | !end_file(json))
+			status = STATUS_FULL;
+	}
 	/* What the agent has asked for at its end is not this process's to do. */
 	_exit(status);
 }
 
-static pid_t begin(int socket, looker_heap_fn *heap, pid_t target, const int files[FILES])
+static pid_t begin(int socket, looker_heap_fn *heap, const struct looker_request *request,
+		   const int files[FILES])
 {
 	pid_t parent = getpid(), pid = fork();
 
@@ -58,7 +73,7 @@ static pid_t begin(int socket, looker_heap_fn *heap, pid_t target, const int fil
 	if (getppid() != parent)
 		_exit(EXIT_FAILED);
 	close(socket);
-	look(heap, target, files);
+	look(heap, request, files);
 }
 
 /* --- the helper --- */
@@ -80,28 +95,54 @@ static bool wait_for(int child, int socket, unsigned most_ms)
 	return false;
 }
 
+static bool is_meant(const struct looker_request *request)
+{
+	return proc_start_ticks(request->pid) == request->start_ticks;
+}
+
 static enum looker_result result_of(int status, bool in_time, const struct looker_request *request)
 {
 	if (!in_time)
 		return LOOKER_LATE;
-	/* A PID that another process had meanwhile would not be that of this one again. */
-	if (proc_start_ticks(request->pid) != request->start_ticks)
-		return LOOKER_ENDED;
 	if (!WIFEXITED(status))
 		return LOOKER_DIED;
-	return WEXITSTATUS(status) ? LOOKER_FAILED : LOOKER_MADE;
+	/* The child has made sure which process it was. If that has ended since, the look is as
+	 * good: who nears a limit is killed soon. */
+	if (!WEXITSTATUS(status))
+		return LOOKER_MADE;
+	if (WEXITSTATUS(status) == STATUS_FULL)
+		return LOOKER_TOO_MUCH;
+	return is_meant(request) ? LOOKER_FAILED : LOOKER_ENDED;
+}
+
+/* The RSS in bytes. For statm nobody waits: the kernel reads counters, which may lag by some pages
+ * for each CPU. 0: not known. */
+static uint64_t rss_of(pid_t pid)
+{
+	char text[128];
+	ssize_t len = proc_file_read(pid, "statm", text, sizeof(text) - 1);
+	unsigned long long pages = 0;
+
+	if (len < 0)
+		return 0;
+	text[len] = '\0';
+	return sscanf(text, "%*u %llu", &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static enum looker_result run(int socket, looker_heap_fn *heap, unsigned most_ms,
 			      const struct looker_request *request, const int files[FILES])
 {
+	uint64_t rss = rss_of(request->pid);
 	pid_t child;
 	int pidfd, status = 0;
 	bool in_time;
 
-	if (proc_start_ticks(request->pid) != request->start_ticks)
+	if (!is_meant(request))
 		return LOOKER_ENDED;
-	child = begin(socket, heap, request->pid, files);
+	/* It may have waited for its turn, and have grown. */
+	if (rss > request->rss_most)
+		return LOOKER_TOO_LARGE;
+	child = begin(socket, heap, request, files);
 	if (child < 0)
 		return LOOKER_NO_ROOM;
 	pidfd = (int)syscall(SYS_pidfd_open, child, 0);
@@ -138,15 +179,29 @@ static bool send_answer(int socket, enum looker_result result, const int files[F
 	return sendmsg(socket, &message, MSG_NOSIGNAL) == sizeof(number);
 }
 
+/* A file in memory that can't grow beyond `most` bytes. A descriptor, or -1. */
+static int new_file(uint64_t most)
+{
+	int fd = memfd_create("look", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && !ftruncate(fd, (off_t)most) && !fcntl(fd, F_ADD_SEALS, F_SEAL_GROW))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 static bool answer(int socket, looker_heap_fn *heap, unsigned most_ms,
 		   const struct looker_request *request)
 {
+	const uint64_t most[FILES] = {request->file_most, request->file_most, LOOKER_VERDICT_MOST,
+				      LOOKER_SAID_MOST};
 	enum looker_result result = LOOKER_NO_ROOM;
 	int files[FILES];
 	size_t count = 0;
 	bool sent;
 
-	while (count < FILES && (files[count] = memfd_create("look", MFD_CLOEXEC)) >= 0)
+	while (count < FILES && (files[count] = new_file(most[count])) >= 0)
 		count++;
 	if (count == FILES)
 		result = run(socket, heap, most_ms, request, files);
@@ -179,6 +234,9 @@ static void serve(int socket, looker_heap_fn *heap, unsigned most_ms, pid_t pare
 	prctl(PR_SET_NAME, "pymem-looker");
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
+	/* If it were ignored, as the agent may have it from its parent, waitpid() would find
+	 * nothing. */
+	signal(SIGCHLD, SIG_DFL);
 	be_killed_first();
 	for (int i = 0; i <= STDOUT_FILENO && nothing >= 0; i++)
 		dup2(nothing, i);
@@ -235,40 +293,61 @@ int looker_ask(const struct looker *looker, const struct looker_request *request
 	return sent == sizeof(*request) ? 0 : sent < 0 ? -errno : -EPIPE;
 }
 
+/* The descriptors of a message, if they are those of an answer; others are closed. */
+static void take_files(struct msghdr *message, int files[FILES])
+{
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header)) {
+		int came[FILES];
+		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+		    count > FILES)
+			continue;
+		memcpy(came, CMSG_DATA(header), count * sizeof(int));
+		if (count == FILES) {
+			memcpy(files, came, sizeof(came));
+			continue;
+		}
+		while (count)
+			close(came[--count]);
+	}
+}
+
 int looker_take(const struct looker *looker, struct looker_answer *answer)
 {
 	union {
 		char bytes[CMSG_SPACE(FILES * sizeof(int))];
 		struct cmsghdr header;
 	} control = {};
-	int32_t number;
+	int32_t number = LOOKER_FAILED;
 	struct iovec data = {&number, sizeof(number)};
 	struct msghdr message = {.msg_iov = &data,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
-	struct cmsghdr *header;
 	ssize_t got = recvmsg(looker->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int files[FILES] = {-1, -1, -1};
+	int files[FILES] = {-1, -1, -1, -1};
 
-	if (got != sizeof(number))
-		return got >= 0 ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
-	header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(files)))
-		memcpy(files, CMSG_DATA(header), sizeof(files));
-	*answer = (struct looker_answer){(enum looker_result)number, files[0], files[1], files[2]};
-	return 0;
+	if (got < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	take_files(&message, files);
+	*answer = (struct looker_answer){(enum looker_result)number, files[0], files[1], files[2],
+					 files[3]};
+	if (got == sizeof(number) && !(message.msg_flags & MSG_TRUNC))
+		return 0;
+	looker_close(answer);
+	return -EPIPE;
 }
 
 void looker_close(struct looker_answer *answer)
 {
-	const int files[FILES] = {answer->text, answer->json, answer->said};
+	const int files[FILES] = {answer->text, answer->json, answer->verdict, answer->said};
 
 	for (int i = 0; i < FILES; i++)
 		if (files[i] >= 0)
 			close(files[i]);
-	answer->text = answer->json = answer->said = -1;
+	answer->text = answer->json = answer->verdict = answer->said = -1;
 }
 
 void looker_end(struct looker *looker)

@@ -8,9 +8,14 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-/* Looks at the heap of process `pid`, and writes what it found as text and as JSON. Messages go to
- * stderr. Runs in a process of its own. Returns an exit status (exit_status.h). */
-typedef int looker_heap_fn(pid_t pid, FILE *text, FILE *json);
+#define LOOKER_VERDICT_MOST 512 /* bytes */
+#define LOOKER_SAID_MOST    65536
+
+/* Looks at the heap of process `pid`, which began at `start_ticks` (proc_start_ticks()), and writes
+ * what it found as text and as JSON, and the answer in one line, which is not escaped, into
+ * `verdict`. Messages go to stderr. Runs in a process of its own. Returns an exit status
+ * (exit_status.h). */
+typedef int looker_heap_fn(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict);
 
 struct looker {	      /* all zeros: there is none, and looker_end() does nothing */
 	pid_t helper; /* 0: none */
@@ -21,22 +26,28 @@ struct looker {	      /* all zeros: there is none, and looker_end() does nothing
 struct looker_request {
 	int32_t pid;
 	uint64_t start_ticks; /* proc_start_ticks() of the process that is meant */
+	uint64_t rss_most;    /* bytes: if it has more RSS when its turn comes, there is no look */
+	uint64_t file_most;   /* bytes of the text, and of the JSON */
 };
 
 enum looker_result {
 	LOOKER_MADE,
-	LOOKER_FAILED, /* said in `said` */
-	LOOKER_LATE,   /* it took too long, and was given up */
-	LOOKER_ENDED,  /* the process ended meanwhile */
-	LOOKER_DIED,   /* the child was killed: for want of memory, perhaps */
-	LOOKER_NO_ROOM /* a file in memory, or the child, could not be made */
+	LOOKER_FAILED,	  /* said in `said` */
+	LOOKER_LATE,	  /* it took too long, and was given up */
+	LOOKER_ENDED,	  /* the process ended before its memory was copied */
+	LOOKER_DIED,	  /* the child was killed: for want of memory, perhaps */
+	LOOKER_TOO_LARGE, /* the process: rss_most */
+	LOOKER_TOO_MUCH,  /* was found: file_most */
+	LOOKER_NO_ROOM	  /* a file in memory, or the child, could not be made */
 };
 
 struct looker_answer {
 	enum looker_result result;
-	/* Files in memory, at any position: what the look has written, and its messages. The
-	 * caller closes them (looker_close()); -1: there is none. */
-	int text, json, said;
+	/* Files in memory, at any position: what the look has written, the answer in one line
+	 * (LOOKER_VERDICT_MOST), and its messages (LOOKER_SAID_MOST, which end with '\0' before).
+	 * The child may have written anything, but no more than that. The caller closes them
+	 * (looker_close()); -1: there is none. */
+	int text, json, verdict, said;
 };
 
 /* Forks the helper, which gives up what it does not need. Call it early, before this process has

@@ -279,7 +279,7 @@ static void put_pss(const struct metrics_form *form, const struct agent_pss_figu
 	metrics_family(form, METRICS_COUNTER, "pymem_agent_pss_readings", NULL,
 		       "Readings of the PSS of a process, by what became of them.");
 	for (int i = 0; i < PSS_STATE_COUNT; i++)
-		if (i != PSS_WAITS && i != PSS_NO_HELPER)
+		if (i != PSS_WAITS && i != PSS_NO_HELPER && i != PSS_TOO_LARGE)
 			fprintf(form->out,
 				"pymem_agent_pss_readings_total{result=\"%s\"} %" PRIu64 "\n",
 				pss_state_name(i), pss->readings[i]);

@@ -180,6 +180,9 @@ int store_new_heap(const struct store *store, const char *report, const char *en
 	const char *base = strrchr(report, '/') + 1;
 	char name[ALARM_NAME + 8];
 
+	/* A look may come long after its report, which may have been removed. */
+	if (faccessat(store->folder, base, F_OK, AT_SYMLINK_NOFOLLOW))
+		return -errno;
 	snprintf(name, sizeof(name), "%.*s%s", (int)(strlen(base) - strlen(REPORT)), base, end);
 	return new_file(store, name, path, size);
 }
@@ -348,6 +351,32 @@ static int trim_entry(const struct store *store, struct entry *entry, struct sto
 	return 0;
 }
 
+/* Whether one is a look that belongs to the other, or to the same report. */
+static bool belong_together(const struct entry *one, const struct entry *other)
+{
+	size_t length = strcspn(one->name, ".");
+
+	return one->alarm && other->alarm && length == strcspn(other->name, ".") &&
+	       !memcmp(one->name, other->name, length);
+}
+
+/* Removes the entry, and of an alarm all that belongs together, which comes one after the other. 0
+ * or -errno. */
+static int trim_from(const struct store *store, struct entries *entries, size_t first,
+		     struct store_sizes *sizes)
+{
+	const struct entry of = entries->at[first];
+	int err = 0, failed;
+
+	for (size_t i = first; i < entries->count; i++) {
+		if (i > first && !belong_together(&of, &entries->at[i]))
+			break;
+		failed = trim_entry(store, &entries->at[i], sizes);
+		err = err ?: failed;
+	}
+	return err;
+}
+
 /* Only alarms. 0 or -errno. */
 static int trim_alarms(const struct store *store, struct entries *entries, uint64_t bytes,
 		       uint64_t most, struct store_sizes *sizes)
@@ -359,9 +388,9 @@ static int trim_alarms(const struct store *store, struct entries *entries, uint6
 
 		if (sizes->alarms <= STORE_ALARMS_MOST && bytes <= most)
 			break;
-		if (!entries->at[i].alarm)
+		if (!entries->at[i].alarm || !*entries->at[i].name)
 			continue;
-		failed = trim_entry(store, &entries->at[i], sizes);
+		failed = trim_from(store, entries, i, sizes);
 		err = err ?: failed;
 		bytes -= before - sizes->bytes;
 	}
@@ -393,7 +422,7 @@ int store_trim(struct store *store, const char *keep, uint64_t most, struct stor
 
 		if (!*entry->name || is_at(entry, keep))
 			continue;
-		failed = trim_entry(store, entry, sizes);
+		failed = trim_from(store, &entries, i, sizes);
 		err = err ?: failed;
 	}
 	free(entries.at);

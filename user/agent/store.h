@@ -54,17 +54,17 @@ int store_new_path(struct store *store, double now, char *path, size_t size);
  * if there is one of this process and second. */
 int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size);
 /* Makes a file of a look at a heap beside the report at `report`, which store_new_alarm() has
- * written: of the same name, but for its end, STORE_HEAP_TEXT or STORE_HEAP_JSON. Results as there.
- */
+ * written: of the same name, but for its end, STORE_HEAP_TEXT or STORE_HEAP_JSON. Results as there;
+ * -ENOENT: the report has been removed. */
 int store_new_heap(const struct store *store, const char *report, const char *end, char *path,
 		   size_t size);
 /* Removes such a file: it could not be written. 0 or -errno. */
 int store_drop_alarm(const struct store *store, const char *path);
 
-/* Removes the oldest reports of alarms, until they are as few, and as small, as they may be. Then
- * removes the oldest files, but for the recording at `keep` (a path; NULL: none), until all of them
- * need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno: the folder can't be read,
- * or a file can't be removed. */
+/* Removes the oldest reports of alarms, each with its looks, until they are as few, and as small,
+ * as they may be. Then removes the oldest files, but for the recording at `keep` (a path; NULL:
+ * none), until all of them need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno:
+ * the folder can't be read, or a file can't be removed. */
 int store_trim(struct store *store, const char *keep, uint64_t most, struct store_sizes *sizes);
 
 #endif

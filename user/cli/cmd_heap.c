@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/looker.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -51,7 +52,8 @@ struct heap_run {
 	struct report_output output;
 	struct heap_touches *touches; /* NULL: not asked for, or not possible */
 	int status;		      /* an exit status; not 0: the command can't go on */
-	FILE *text, *json;	      /* of heap_look_both(); NULL: the options say where */
+	FILE *text, *json, *verdict;  /* of heap_look_both(); NULL: the options say where */
+	uint64_t start_ticks;	      /* of the process that is meant; 0: whichever it is */
 };
 
 /* --- messages --- */
@@ -159,6 +161,9 @@ static void identify_all(struct heap_run *run)
 		run->subjects[i].target.pid = run->options->pids[i];
 		if (heap_subject_identify(&run->subjects[i], why, sizeof(why)))
 			give_up(run, &run->subjects[i], why);
+		else if (run->start_ticks && run->subjects[i].info.start_ticks != run->start_ticks)
+			give_up(run, &run->subjects[i], "has ended");
+		run->subjects[i].target.start_ticks = run->subjects[i].info.start_ticks;
 	}
 }
 
@@ -281,6 +286,16 @@ static int emit(struct heap_run *run, const char *format, FILE *out,
 	return heap_renderer_find(format)->emit(out, &run->report, options);
 }
 
+/* What is cut, or not there, is in the report. The file refuses a write beyond its size. */
+static void put_verdict(const struct heap_run *run)
+{
+	char *verdict = heap_verdict_line(run->report.looks[0]);
+
+	if (verdict)
+		fprintf(run->verdict, "%.*s", LOOKER_VERDICT_MOST, verdict);
+	free(verdict);
+}
+
 static int finish_both(struct heap_run *run)
 {
 	const struct render_options options = {.top = run->options->top, .width = BOTH_WIDTH};
@@ -289,6 +304,7 @@ static int finish_both(struct heap_run *run)
 	if (err)
 		fprintf(stderr, "pymem-bpf heap: the report can't be written: %s\n",
 			strerror(-err));
+	put_verdict(run);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -419,12 +435,15 @@ static int look_at_all(struct heap_run *run)
 	return run->report.look_count ? finish(run) : EXIT_FAILED;
 }
 
-static int look(struct heap_command_options *o, FILE *text, FILE *json)
+static int look(const struct heap_run *asked)
 {
+	struct heap_command_options *o = asked->options;
 	struct heap_run run = {
 		.options = o,
-		.text = text,
-		.json = json,
+		.text = asked->text,
+		.json = asked->json,
+		.verdict = asked->verdict,
+		.start_ticks = asked->start_ticks,
 		.look = {.pause = o->pause,
 			 .types_only = o->types_only,
 			 .holders = HEAP_LOOK_HOLDERS},
@@ -448,10 +467,10 @@ static int look(struct heap_command_options *o, FILE *text, FILE *json)
 
 static int run(void *options)
 {
-	return look(options, NULL, NULL);
+	return look(&(struct heap_run){.options = options});
 }
 
-int heap_look_both(pid_t pid, FILE *text, FILE *json)
+int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
 	struct heap_command_options options = {
 		.pids = &pid,
@@ -461,7 +480,13 @@ int heap_look_both(pid_t pid, FILE *text, FILE *json)
 		.mode = 0600,
 	};
 
-	return look(&options, text, json);
+	return look(&(struct heap_run){
+		.options = &options,
+		.text = text,
+		.json = json,
+		.verdict = verdict,
+		.start_ticks = start_ticks,
+	});
 }
 
 const struct command command_heap = {

@@ -13,6 +13,10 @@
 
 #include "base/hash.h"
 
+#define NS	      1000000000ULL
+#define REST	      499	/* a 500th of the time is spent on reading */
+#define REST_LEAST    (NS / 20) /* however fast a reading is: waking up has its price, too */
+#define REST_FAILED   NS	/* one that is held up costs nothing, and is not tried at once */
 #define ROUND_SECONDS 10.0 /* from the beginning of a round to that of the next one, at least */
 
 struct entry {
@@ -63,6 +67,13 @@ enum pss_state pss_state_of(int err)
 	default:
 		return PSS_FAILED;
 	}
+}
+
+uint64_t pss_rest_ns(int err, uint64_t took_ns)
+{
+	if (err && err != -ESRCH)
+		return REST_FAILED;
+	return took_ns > REST_LEAST / REST ? took_ns * REST : REST_LEAST;
 }
 
 struct pss_book *pss_book_new(void)
@@ -122,6 +133,12 @@ int pss_book_note(struct pss_book *book, const struct pss_process *process)
 		return -ENOMEM;
 	entry->process = *process;
 	entry->noted = book->noting;
+	if (book->gave_up)
+		return 0;
+	if (process->rss_bytes > PSS_RSS_MOST)
+		entry->state = PSS_TOO_LARGE;
+	else if (entry->state == PSS_TOO_LARGE)
+		entry->state = PSS_WAITS;
 	return 0;
 }
 
@@ -140,21 +157,28 @@ void pss_book_settle(struct pss_book *book)
 
 /* --- turns --- */
 
-static struct entry *larger(struct entry *one, struct entry *other)
+/* The one to be read before the other. In the first round, and before it, the smaller one. */
+static struct entry *before(const struct pss_book *book, struct entry *one, struct entry *other)
 {
-	return !one || other->process.rss_bytes > one->process.rss_bytes ? other : one;
+	if (!one)
+		return other;
+	if (book->round <= 1)
+		return other->process.rss_bytes < one->process.rss_bytes ? other : one;
+	return other->process.rss_bytes > one->process.rss_bytes ? other : one;
 }
 
-/* The largest one of the round that has not had its turn, and the largest one that never had. */
-static void find_largest(const struct pss_book *book, struct entry **of_round,
-			 struct entry **newcomer)
+/* The first one of the round that has not had its turn, and the first one that never had. */
+static void find_first(const struct pss_book *book, struct entry **of_round,
+		       struct entry **newcomer)
 {
 	*of_round = *newcomer = NULL;
 	for (struct entry *entry = book->entries; entry; entry = entry->hh.next) {
+		if (entry->state == PSS_TOO_LARGE)
+			continue;
 		if (entry->round == book->round && entry->tried < book->round)
-			*of_round = larger(*of_round, entry);
+			*of_round = before(book, *of_round, entry);
 		else if (!entry->tried)
-			*newcomer = larger(*newcomer, entry);
+			*newcomer = before(book, *newcomer, entry);
 	}
 }
 
@@ -170,10 +194,10 @@ struct pss_process pss_book_next(struct pss_book *book, double now)
 {
 	struct entry *of_round, *newcomer, *next;
 
-	find_largest(book, &of_round, &newcomer);
+	find_first(book, &of_round, &newcomer);
 	if (!of_round && now >= book->due && book->entries) {
 		begin_round(book, now);
-		find_largest(book, &of_round, &newcomer);
+		find_first(book, &of_round, &newcomer);
 	}
 	next = newcomer && (book->newcomer_is_next || !of_round) ? newcomer : of_round;
 	if (!next || book->gave_up)

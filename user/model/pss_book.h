@@ -21,6 +21,7 @@
 	X(PSS_REFUSED, "refused")     /* the kernel does not let it be read */           \
 	X(PSS_HELD_UP, "held-up")     /* it, or others of its owner, hold readings up */ \
 	X(PSS_NO_FILE, "no-file")     /* the kernel has no smaps_rollup */               \
+	X(PSS_TOO_LARGE, "too-large") /* to read it would hold it up: PSS_RSS_MOST */    \
 	X(PSS_NO_HELPER, "no-helper") /* the process that reads is gone */               \
 	X(PSS_FAILED, "failed")
 
@@ -35,6 +36,14 @@ enum pss_state {
 const char *pss_state_name(enum pss_state state);
 /* The state of a process whose reading returned `err`, 0 or -errno of pss_reader.h. */
 enum pss_state pss_state_of(int err);
+
+/* Bytes of RSS of a process that is read. The kernel walks through a mapping in one piece, and the
+ * process can't change its mappings meanwhile. */
+#define PSS_RSS_MOST (16LL << 30)
+
+/* For how many ns nobody is read after a reading that took `took_ns` and returned `err`, 0 or
+ * -errno of pss_reader.h: so long that readings take a 500th of the time. */
+uint64_t pss_rest_ns(int err, uint64_t took_ns);
 
 struct pss_book;
 
@@ -60,7 +69,9 @@ void pss_book_settle(struct pss_book *book);
  *
  * In a round each process that runs at its beginning has one turn, the largest first; the next
  * round begins after some seconds at least. Every other turn is for a process that came since and
- * was never read, the largest first: however many come, the round goes on. */
+ * was never read, the largest first: however many come, the round goes on. In the first round the
+ * smallest comes first: after a large one nobody is read for minutes, and nothing is known yet.
+ * Those that are PSS_TOO_LARGE have no turn. */
 struct pss_process pss_book_next(struct pss_book *book, double now);
 
 /* What became of a reading, which began at `now`: PSS_READ, with bytes; or why there is none. Then

@@ -4,8 +4,10 @@
 #include "python/pss_reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,6 +31,23 @@ static void answer(pid_t pid, bool has_file, struct pss_answer *answer)
 	answer->took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
 }
 
+/* The parent's descriptors are none of the helper's, nor of the examiner's, which it forks. Of the
+ * standard ones it keeps stderr. 0 or -errno. */
+static int leave_all_else(int socket)
+{
+	const struct rlimit none = {0, 0};
+	int nothing = open("/", O_PATH | O_CLOEXEC);
+
+	if (nothing < 0)
+		return -errno;
+	for (int i = 0; i <= STDOUT_FILENO; i++)
+		dup2(nothing, i);
+	if (socket > STDERR_FILENO + 1)
+		syscall(SYS_close_range, STDERR_FILENO + 1, socket - 1, 0);
+	syscall(SYS_close_range, socket + 1, ~0u, 0);
+	return setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
+}
+
 static void serve(int socket, pid_t parent)
 {
 	/* Without CONFIG_PROC_PAGE_MONITOR no process has it. */
@@ -42,7 +61,8 @@ static void serve(int socket, pid_t parent)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	if (examiner_start(NULL) || confine(CONFINE_EXAMINE | CONFINE_RELAY, &confined))
+	if (leave_all_else(socket) || examiner_start(NULL) ||
+	    confine(CONFINE_EXAMINE | CONFINE_RELAY, &confined))
 		_exit(1);
 	/* After confine(), which may undo it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
