@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* agent/alarm_heap.c: what a look at an alarm leaves, what bounds it, and that each failure is in the
- * place where the look would be. */
+/* agent/alarm_heap.c: what a look at an alarm leaves, what bounds it, and that each failure is in
+ * the place where the look would be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
