@@ -291,7 +291,7 @@ def test_heap(store, tmp_path):  # noqa: F811
         harness.until(lambda: agent.waits() and len(alarms(agent, "PID %d" % leak.pid)) == 2, "both are told")
         first, = [line for line in alarms(agent, "PID %d" % leak.pid) if "; its heap is looked at; " in line]
         other, = [line for line in alarms(agent, "PID %d" % leak.pid) if line != first]
-        assert "; its heap is not looked at: it was, 0 min ago; once an hour is all; " in other, other
+        assert "; its heap is not looked at: that was asked for 0 min ago; once an hour is all; " in other, other
         line = heap_told(agent, leak.pid)
         assert "leak.py, PID %d: " % leak.pid in line and "__main__.kept" in line, line
         path = line.rsplit("; ", 1)[1]

@@ -21,6 +21,7 @@
 #define NS	  1000000000ULL
 #define IDLE_NS	  NS	    /* until it is looked again whether a turn is due */
 #define ANSWER_NS (60 * NS) /* for an answer: the examiner gives up long before */
+#define GONE	  "--pss: the helper that reads PSS is gone"
 
 struct agent_pss {
 	struct pss_reader reader;
@@ -45,9 +46,7 @@ static void give_up(struct agent *a, const char *why)
 {
 	struct agent_pss *pss = a->pss;
 
-	agent_complain("--pss: the helper that reads PSS %s: it is not read any more, until the "
-		       "agent is restarted",
-		       why);
+	agent_complain("%s: it is not read any more, until the agent is restarted", why);
 	pss_book_give_up(pss->book);
 	loop_remove(&pss->answers);
 	loop_timer_stop(&pss->next);
@@ -56,7 +55,7 @@ static void give_up(struct agent *a, const char *why)
 
 static void give_up_late(void *arg)
 {
-	give_up(arg, "gives no answer");
+	give_up(arg, "--pss: the helper that reads PSS gives no answer");
 }
 
 static void ask_next(void *arg)
@@ -70,7 +69,7 @@ static void ask_next(void *arg)
 	if (!pss->asked.image)
 		wait_for_next(a, IDLE_NS);
 	else if (pss_reader_ask(&pss->reader, pss->asked.pid))
-		give_up(a, "is gone");
+		give_up(a, GONE);
 	else
 		loop_timer_start(a->loop, &pss->next, ANSWER_NS, 0, give_up_late, a);
 }
@@ -123,7 +122,7 @@ static void on_answer(void *arg, uint32_t events)
 	if (!err)
 		take(a, &answer);
 	else if (err != -EAGAIN)
-		give_up(a, "is gone");
+		give_up(a, GONE);
 }
 
 /* --- what runs --- */

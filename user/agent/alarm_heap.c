@@ -101,12 +101,12 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
 	return false;
 }
 
-static void give_up(struct alarm_heap *heap, const char *what);
+static void give_up(struct alarm_heap *heap, bool late);
 
 /* The helper gives up what takes too long. If it says nothing then, it was stopped. */
 static void give_up_late(void *arg)
 {
-	give_up(arg, "gives no answer");
+	give_up(arg, true);
 }
 
 /* Begins the next look, if there is one, and not before the rest after the last one is over. */
@@ -128,7 +128,7 @@ static void look_at_first(void *arg)
 	heap->wanted[0].request.rss_most = heap->rss_bytes;
 	heap->wanted[0].request.file_most = heap->file_bytes;
 	if (looker_ask(&heap->looker, &heap->wanted[0].request))
-		give_up(heap, "is gone");
+		give_up(heap, false);
 	else
 		loop_timer_start(heap->loop, &heap->next,
 				 heap->most_ms * NS_OF_MS + heap->most_ms * NS_OF_MS / 2, 0,
@@ -312,16 +312,14 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 
 /* --- the end --- */
 
-static void give_up(struct alarm_heap *heap, const char *what)
+static void give_up(struct alarm_heap *heap, bool late)
 {
-	char why[64];
-
-	agent_complain("--alarm-heap: the helper that looks at heaps %s: there are no looks, until "
-		       "the agent is restarted",
-		       what);
+	agent_complain("%s: there are no looks, until the agent is restarted",
+		       late ? "--alarm-heap: the helper that looks at heaps gives no answer"
+			    : "--alarm-heap: the helper that looks at heaps is gone");
 	heap->gone = true;
-	snprintf(why, sizeof(why), "the helper that looks %s", what);
-	drop_all(heap, why);
+	drop_all(heap,
+		 late ? "the helper that looks gives no answer" : "the helper that looks is gone");
 	loop_remove(&heap->answers);
 	loop_timer_stop(&heap->next);
 	looker_end(&heap->looker);
@@ -352,7 +350,7 @@ static void on_answer(void *arg, uint32_t events)
 	if (err || !heap->looking) {
 		if (!err)
 			looker_close(&answer);
-		give_up(heap, "is gone");
+		give_up(heap, false);
 		return;
 	}
 	loop_timer_stop(&heap->next);

@@ -48,16 +48,16 @@ _Noreturn static void look(looker_heap_fn *heap, const struct looker_request *re
 {
 	FILE *text = fdopen(files[0], "w"), *json = fdopen(files[1], "w"),
 	     *verdict = fdopen(files[2], "w");
-	bool text_kept, json_kept;
 	int status = EXIT_FAILED;
+	bool whole;
 
 	if (text && json && verdict && dup2(files[3], STDERR_FILENO) >= 0) {
 		status = heap(request->pid, request->start_ticks, text, json, verdict);
 		/* A verdict that is cut says enough. */
 		end_file(verdict);
-		text_kept = end_file(text);
-		json_kept = end_file(json);
-		if (!text_kept || !json_kept)
+		whole = end_file(text);
+		whole = end_file(json) && whole;
+		if (!whole)
 			status = STATUS_FULL;
 	}
 	/* What the agent has asked for at its end is not this process's to do. */
