@@ -233,11 +233,11 @@ static void test_extras(void **state)
 	p = process(built(g, false), g->self);
 	assert_int_equal(model_extra(p, PYMEM_EXTRA_HUGE_PAGES), 4);
 	assert_int_equal(p->lost_extras[PYMEM_EXTRA_HUGE_PAGES], 0);
-	assert_int_equal(p->lost_extras[PYMEM_EXTRA_COLLAPSE_FILLED], 7 * PAGE);
-	assert_int_equal(model_extra(p, PYMEM_EXTRA_TAKEN), 9 * PAGE);
+	assert_int_equal(p->lost_extras[PYMEM_EXTRA_COLLAPSE_FILLED], 7 * g->page);
+	assert_int_equal(model_extra(p, PYMEM_EXTRA_TAKEN), 9 * g->page);
 	assert_int_equal(p->takers[0].pid, 77);
 	assert_string_equal(p->takers[0].comm, "kkkkkkkkkkkkkkk");
-	assert_int_equal(p->takers[0].bytes, 6 * PAGE);
+	assert_int_equal(p->takers[0].bytes, 6 * g->page);
 	assert_int_equal(p->takers[1].pid, 0);
 	counts.ops->facts(counts.self, &facts);
 	assert_int_equal(facts.extras, g->session->extras);
