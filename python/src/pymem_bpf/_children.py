@@ -35,7 +35,7 @@ NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkser
 
 #: How that code begins, whatever the package is called; from 3.14 on, with an import of sys. Behind the -c of a
 #: shell it may be anywhere.
-STARTS = re.compile(r"(?:import \w+; )*from [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
+STARTS = re.compile(r"(?:import sys; )?from [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
 MISSING = object()
 
 #: What is put behind -c, in front of multiprocessing's own code. If this file can't be read, @profile does
