@@ -247,7 +247,8 @@ def test_named_functions_without_a_helper(no_helper, things):
     assert first.where == "things.py:14 grow" and first.text == "rows.append(bytearray(1 << 20))"
     assert first.grown_bytes == pytest.approx(40 * MIB, rel=0.2)
     assert 0 <= first.first_seconds < first.seconds < first.last_seconds <= plot.seconds
-    assert plot.kept_bytes == pytest.approx(40 * MIB, rel=0.1)
+    # Of what was freed before, some may be used again.
+    assert plot.kept_bytes == pytest.approx(40 * MIB, rel=0.3)
 
 
 def test_what_is_raised(no_helper, things):
