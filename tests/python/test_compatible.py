@@ -140,7 +140,8 @@ def test_code_map(server, monkeypatch):
     table = lines[grows.__code__]
     assert list(table) == [first, first + 1, first + 2, first + 4]
     increment, memory, occurrences = table[first + 1]
-    assert increment == pytest.approx(40 * 1000000 / MIB, abs=1.5)
+    # Of what this process has freed before, some may be used again.
+    assert 20 < increment <= 40 * 1000000 / MIB + 1.5
     assert memory > increment and occurrences >= 1
     (name, rows), = lines.items()
     assert name == __file__ and [number for number, row in rows if row is None] == [first + 3]
