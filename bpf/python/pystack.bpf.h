@@ -93,6 +93,7 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 {
 	__u64 code, instr, frame = step->frame;
 	__s64 offset = chunk_offset(s, py, step);
+	struct frame_raw *raw;
 	__u32 n;
 	__u8 *at, owner;
 
@@ -131,10 +132,13 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	}
 	if ((frame ^ s->leaf) <= PAGE_MASK_LOW && frame < s->low)
 		s->low = frame;
-	s->frames[n].frame = frame;
-	s->frames[n].code = code;
-	s->frames[n].instr = instr;
 	step->depth = n + 1;
+	/* The asm keeps clang from leaving the mask out. */
+	asm volatile("" : "+r"(n));
+	raw = &s->frames[n & (PYMEM_MAX_FRAMES - 1)];
+	raw->frame = frame;
+	raw->code = code;
+	raw->instr = instr;
 	/* One multiplication that has to wait for the frame before it. */
 	step->hash = mix(step->hash, code * MIX2 + instr);
 	return step->frame != 0;
