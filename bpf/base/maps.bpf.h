@@ -158,6 +158,15 @@ SHARED struct {
 	__type(value, struct pymem_vmcalls);
 } vmcalls SEC(".maps");
 
+/* Sized by the loader, which leaves it out unless the kernel's own memory is watched. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_stack_key);
+	__type(value, struct pymem_kernel);
+} kernel_sums SEC(".maps");
+
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -364,6 +373,7 @@ KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(watch_advice, 0);	    /* calls of madvise are not seen: note what they give back */
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
+KNOB(watch_kernel, 0);	    /* note for which stack the kernel takes memory of its own */
 KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */
 KNOB(limits_itself, 0);	    /* time walks, and walk less deep: for the agent's budget */
 KNOB(tell_threads, 0);	    /* stacks of different threads are different stacks */

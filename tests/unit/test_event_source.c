@@ -286,6 +286,25 @@ static void test_cache(void **state)
 	assert_null(event_sources_refusal(&cache, &k));
 }
 
+/* The kernel's own memory: only if it is asked for. */
+static void test_kernel_memory(void **state)
+{
+	static const struct session_options memory = {.kernel = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&memory, &modern), "rss lifecycle tables table_faults");
+	assert_string_equal(loaded(&memory, &legacy),
+			    "rss lifecycle fault copies tables table_faults");
+	k = kernel(false, "btf_trace_page_fault_kernel");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables");
+	assert_string_equal(notes(&memory, &k),
+			    "this kernel has no page fault tracepoints: page tables that come "
+			    "without a change of RSS are at a later line\n");
+	assert_string_equal(notes(&none, &k), "");
+	assert_null(event_sources_refusal(&memory, &k));
+}
+
 /* Last words: without the OOM killer's tracepoint all but who it was is known. */
 static void test_last_words(void **state)
 {
@@ -340,7 +359,7 @@ static void test_kernel_that_is_refused(void **state)
 /* What `check` asks of a kernel, in its order. "!": each session needs it. */
 static const char *asked(const struct kernel_features *k)
 {
-	static char text[1024];
+	static char text[4096];
 
 	*text = '\0';
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
@@ -379,6 +398,8 @@ static void test_check(void **state)
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
 		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
 		"--events cache)\n"
+		"sizes of page tables (for --events kernel)\n"
+		"page fault tracepoints (for --events kernel)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -399,6 +420,8 @@ static void test_check(void **state)
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
 		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
 		"--events cache)\n"
+		"sizes of page tables (for --events kernel)\n"
+		"page fault tracepoints (for --events kernel)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -515,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_stalls),
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_kernel_memory),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_kernel_that_is_refused),
 		cmocka_unit_test(test_check),

@@ -773,6 +773,8 @@ static void test_events(void **state)
 		{"-a --sort stalled", OPTIONS_RUN, PROFILE_RECLAIM},
 		{"-a --events reclaim,cache", OPTIONS_RUN, PROFILE_RECLAIM | PROFILE_CACHE},
 		{"-a --sort cached", OPTIONS_RUN, PROFILE_CACHE},
+		{"-a --sort kernel", OPTIONS_RUN, PROFILE_KERNEL},
+		{"-a --events kernel,cache", OPTIONS_RUN, PROFILE_KERNEL | PROFILE_CACHE},
 		{"-a --format folded --metric stalled", OPTIONS_RUN, PROFILE_RECLAIM},
 		{"-a --events faults,syscalls", OPTIONS_RUN, PROFILE_FAULTS | PROFILE_SYSCALLS},
 		{"-a --no-faults --events reclaim", OPTIONS_RUN, PROFILE_RECLAIM},

@@ -105,6 +105,7 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 						  .syscalls = true,
 						  .stalls = true,
 						  .cache = true,
+						  .kernel = true,
 						  .last_words = true,
 						  .lines = true};
 
@@ -116,7 +117,8 @@ static void test_order(void **state)
 
 		assert_int_equal(session_attach(session), 0);
 		assert_int_equal(updates, legacy);
-		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
+		assert_string_equal(attached, "tables_rss tables_fault_user tables_fault_kernel "
+					      "lines_exit lines_exec process_exit process_exec "
 					      "process_fork fault_user fault_kernel brk_ends "
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
@@ -137,7 +139,7 @@ static void test_order(void **state)
 			"mremap_ends munmap_ends mmap_ends brk_ends "
 			"fault_kernel fault_user "
 			"process_fork process_exec process_exit lines_exec "
-			"lines_exit page_alloc");
+			"lines_exit tables_fault_kernel tables_fault_user tables_rss page_alloc");
 		session_detach(session);
 		assert_string_equal(strstr(detached, "page_alloc"), "page_alloc");
 		session_close(session);
@@ -166,6 +168,10 @@ static void test_loaded(void **state)
 		     is_loaded(session, "memcg_end") || is_loaded(session, "compaction_end"));
 	assert_false(session_counts_cache(session) || is_loaded(session, "cache_added") ||
 		     is_loaded(session, "cache_deleted"));
+	assert_false(session_counts_kernel(session) || is_loaded(session, "tables_rss") ||
+		     is_loaded(session, "tables_fault_user") ||
+		     bpf_map__autocreate(session->bpf.map.kernel_sums));
+	assert_int_equal(*session->bpf.knob.watch_kernel, 0);
 	assert_false(bpf_map__autocreate(session->bpf.map.cached) ||
 		     bpf_map__autocreate(session->bpf.map.cache_files));
 	session_close(session);
@@ -174,6 +180,9 @@ static void test_loaded(void **state)
 	assert_true(session_counts_stalls(session) && is_loaded(session, "memcg_end"));
 	assert_false(is_loaded(session, "compaction_begin"));
 	assert_true(session_counts_cache(session) && is_loaded(session, "cache_added"));
+	assert_true(session_counts_kernel(session) && is_loaded(session, "tables_rss"));
+	assert_int_equal(bpf_map__max_entries(session->bpf.map.kernel_sums), 256);
+	assert_int_equal(*session->bpf.knob.watch_kernel, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.cache_chunks));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.cached), PYMEM_CACHED_PLACES);
 	session_close(session);

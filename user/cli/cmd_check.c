@@ -139,6 +139,7 @@ static void check_load(struct check *check)
 		.syscalls = true,
 		.stalls = true,
 		.cache = true,
+		.kernel = true,
 		.last_words = true,
 		.max_stacks = 1024,
 		.max_images = 16,

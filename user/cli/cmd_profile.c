@@ -175,6 +175,7 @@ static int new_profiler(struct profile *p)
 				.sys_exit = o->sys_exit,
 				.stalls = o->events & PROFILE_RECLAIM,
 				.cache = o->events & PROFILE_CACHE,
+				.kernel = o->events & PROFILE_KERNEL,
 				.last_words = true,
 				.touched = o->touched,
 				.threads = o->threads,

@@ -15,13 +15,14 @@ struct command;
 
 enum profile_engine { PROFILE_WALK, PROFILE_LINES };
 
-/* What --events names. All but the last two are counted anyway. */
+/* What --events names. All up to PROFILE_SYSCALLS are counted anyway. */
 enum profile_event {
 	PROFILE_FAULTS = 1,
 	PROFILE_COPIES = 2,
 	PROFILE_SYSCALLS = 4,
 	PROFILE_RECLAIM = 8,
 	PROFILE_CACHE = 16,
+	PROFILE_KERNEL = 32,
 };
 
 struct profile_options {

@@ -31,7 +31,7 @@
 	{                                                                             \
 		.name = "events", .argument = "LIST", .type = OPTION_SET, AT(events), \
 		.choices = profile_events,                                            \
-		.help = "count these, too; cache and reclaim are not\n"               \
+		.help = "count these, too; cache, kernel, reclaim are not\n"          \
 			"counted otherwise: {}"                                       \
 	}
 #define PROFILE_ROW_NO_FAULTS                                            \

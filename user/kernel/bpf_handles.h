@@ -38,6 +38,7 @@
 	MAP(touched_leaves)                                        \
 	MAP(touched_free)                                          \
 	MAP(touched_firsts)                                        \
+	MAP(kernel_sums)                                           \
 	MAP(cached_places)                                         \
 	MAP(cached)                                                \
 	MAP(cached_free)                                           \
@@ -76,6 +77,7 @@
 	KNOB(own_tgid, __u32)                                      \
 	KNOB(watch_touched, __u32)                                 \
 	KNOB(watch_advice, __u32)                                  \
+	KNOB(watch_kernel, __u32)                                  \
 	KNOB(touched_room, __u32)                                  \
 	KNOB(tell_changes, __u32)                                  \
 	KNOB(limits_itself, __u32)                                 \

@@ -30,6 +30,8 @@
 	X(memcg)         \
 	X(compaction)    \
 	X(cache)         \
+	X(tables)        \
+	X(table_faults)  \
 	X(lastwords)     \
 	X(victims)       \
 	X(touched)       \

@@ -24,6 +24,7 @@ struct session_options {
 	bool no_function_ends;	    /* for tests: as where fexit programs can't be attached */
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
 	bool cache;		    /* count what is brought into the page cache */
+	bool kernel;		    /* count the kernel's own memory, by stack */
 	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
@@ -71,6 +72,9 @@ bool session_counts_stalls(const struct session *session);
 
 /* True if it is counted what is brought into the page cache. */
 bool session_counts_cache(const struct session *session);
+
+/* True if the kernel's own memory is counted by stack. */
+bool session_counts_kernel(const struct session *session);
 
 /* Calls `fn` with each note about the kernel for a report: what was asked for and is missing, and
  * what works in another way. */
@@ -260,6 +264,17 @@ int session_each_cached(struct session *session,
  * for two such calls. 0 or -errno. */
 int session_forget_cached(struct session *session, bool files,
 			  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
+
+/* Calls `fn` for each stack, or cause (struct pymem_kernel), with the kernel's memory that it
+ * stands for, until it returns something other than 0, which is then returned. -errno: reading
+ * failed. Nothing without session_options.kernel. */
+int session_each_kernel(struct session *session,
+			int (*fn)(const struct pymem_stack_key *, const struct pymem_kernel *,
+				  void *),
+			void *arg);
+/* Removes what the BPF side keeps of it for images that is_gone() names. 0 or -errno. */
+int session_forget_kernel(struct session *session, bool (*is_gone)(uint32_t proc, void *arg),
+			  void *arg);
 
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */

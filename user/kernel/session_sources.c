@@ -185,6 +185,11 @@ bool session_counts_stalls(const struct session *session)
 	       session->sources[EVENT_SOURCE_compaction].loaded;
 }
 
+bool session_counts_kernel(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_tables].loaded;
+}
+
 void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
 		       void *arg)
 {

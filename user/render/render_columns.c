@@ -49,6 +49,8 @@ SHOW(cow, parts_size(text, size, (int64_t)(line->cow_faults *page_size), false))
 SHOW(stalled, parts_time(text, size, line->stalled_ns))
 SHOW(cached, parts_size(text, size, (int64_t)line->cached.bytes, false))
 
+SHOW(kernel, parts_size(text, size, model_kernel_bytes(&line->kernel), false))
+
 static bool has_mem_usage(const struct model_line *line)
 {
 	return line->mem_usage_bytes >= 0;
@@ -99,6 +101,11 @@ static bool has_cached(const struct model_line *line)
 	return line->cached.bytes > 0;
 }
 
+static bool has_kernel(const struct model_line *line)
+{
+	return parts_has_kernel(&line->kernel);
+}
+
 static bool more_resident(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
@@ -126,6 +133,12 @@ static bool more_cached(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
 	return line->cached.bytes > 0;
+}
+
+static bool more_kernel(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return parts_has_kernel(&line->kernel);
 }
 
 /* In the order in which they are shown. */
@@ -176,6 +189,13 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	 .tells_more = more_cached,
 	 .keep = 7,
 	 .sort = MODEL_SORT_CACHED,
+	 .sorts = true},
+	{.title = "Kernel",
+	 .show = show_kernel,
+	 .is_known = has_kernel,
+	 .tells_more = more_kernel,
+	 .keep = 7,
+	 .sort = MODEL_SORT_KERNEL,
 	 .sorts = true},
 };
 

@@ -348,6 +348,46 @@ static int print_cached(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
+/* The line for which the kernel took most of its own memory; NULL: none. */
+static const struct model_line *took_most(const struct model_process *process)
+{
+	const struct model_line *most = NULL;
+	int64_t bytes = 0, own;
+
+	for (size_t i = 0; i < process->line_count; i++) {
+		own = model_kernel_bytes(&process->lines[i].kernel);
+		if (own > bytes) {
+			bytes = own;
+			most = &process->lines[i];
+		}
+	}
+	return most;
+}
+
+/* Prints how much of its own memory the kernel took for the process, and for which line mostly. */
+static int print_kernel(struct answer *a)
+{
+	const struct model_line *most = took_most(a->process);
+	int64_t sum = model_kernel_bytes(&a->process->kernel);
+	struct answer_text text;
+	int err;
+
+	if (!parts_has_kernel(&a->process->kernel))
+		return 0;
+	err = answer_text_begin(&text);
+	if (err)
+		return err;
+	fputs("Kernel: ", text.out);
+	parts_kernel(text.out, a->process);
+	if (most && sum > 0) {
+		fprintf(text.out, "; %.0f" NBSP "%% of it by ",
+			100 * (double)model_kernel_bytes(&most->kernel) / (double)sum);
+		answer_place(text.out, a, most->location, PLACE_MOST);
+	}
+	fputc('.', text.out);
+	return answer_text_print(&text, a);
+}
+
 /* The program's process that changed most and still runs; NULL: there is none. */
 static const struct model_process *still_running(const struct answer *a)
 {
@@ -393,6 +433,8 @@ int answer_sentences(struct answer *a)
 		err = print_stalls(a);
 	if (!err)
 		err = print_cached(a);
+	if (!err)
+		err = print_kernel(a);
 	if (!err && a->process->note) {
 		text_wrap(a->out, a->process->note, 0, a->options->width, 2);
 		fputc('\n', a->out);

@@ -149,6 +149,30 @@ static int print_cached(struct table *t)
 	return 0;
 }
 
+/* Prints what the kernel took of its own memory. 0 or -ENOMEM. */
+static int print_kernel(struct table *t)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *memory;
+
+	if (!parts_has_kernel(&t->process->kernel))
+		return 0;
+	memory = open_memstream(&text, &size);
+	if (!memory)
+		return -ENOMEM;
+	parts_kernel(memory, t->process);
+	if (fclose(memory)) {
+		free(text);
+		return -ENOMEM;
+	}
+	fputs("Kernel   ", t->out);
+	text_wrap(t->out, text, 9, t->options->width, 9);
+	fputc('\n', t->out);
+	free(text);
+	return 0;
+}
+
 static void print_losses(struct table *t)
 {
 	static const struct {
@@ -444,6 +468,7 @@ static int print_process(struct table *t)
 	print_resident(t);
 	err = err ?: print_stalls(t);
 	err = err ?: print_cached(t);
+	err = err ?: print_kernel(t);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);

@@ -247,6 +247,14 @@ static int add_cached(const struct pymem_cached *place, const struct pymem_cache
 	return 0;
 }
 
+static int add_kernel(const struct pymem_stack_key *key, const struct pymem_kernel *sums, void *arg)
+{
+	uint64_t *digest = arg, hash = mix(0xcbf29ce484222325ull, key, sizeof(*key));
+
+	*digest += mix(hash, sums, sizeof(*sums));
+	return 0;
+}
+
 int tracker_digest(struct tracker *tracker, uint64_t *digest)
 {
 	int err;
@@ -259,7 +267,9 @@ int tracker_digest(struct tracker *tracker, uint64_t *digest)
 	err = session_each_live(tracker->session, add_to_digest, digest);
 	if (!err && session_counts_stalls(tracker->session))
 		err = session_each_vmcalls(tracker->session, add_stalls, digest);
-	return err ?: session_each_cached(tracker->session, add_cached, digest);
+	return err
+	       ?: session_each_cached(tracker->session, add_cached, digest)
+	       ?: session_each_kernel(tracker->session, add_kernel, digest);
 }
 
 static int read_live(const struct pymem_proc *record, void *arg)
@@ -375,7 +385,8 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 	if (!err && reader->stalled && session_counts_stalls(session))
 		err = session_each_vmcalls(session, read_stalls, &h);
 	if (!err)
-		err = tracker_read_cached(h.tracker, reader, arg);
+		err = tracker_read_cached(h.tracker, reader, arg)
+			      ?: tracker_read_kernel(h.tracker, reader, arg);
 	if (!err)
 		err = session_each_thread(session, read_thread, &h);
 	if (!err)
@@ -408,6 +419,7 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.no_copies = t->copies_error || !session_counts_copies(t->session),
 		.stalls = session_counts_stalls(t->session),
 		.cache = session_counts_cache(t->session),
+		.kernel = session_counts_kernel(t->session),
 		.malformed = t->store.malformed,
 		.refused = t->store.refused,
 		.image_bytes = t->store.image_bytes,
