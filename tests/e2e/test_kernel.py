@@ -111,3 +111,42 @@ def test_nothing_unless_asked_for(system):
         image = found.image(target.pid)
         assert ("kernel_memory" in image) == bool(options)
         assert {row["kernel_bytes"] is None for row in image["lines"]} == {not options}
+
+
+def counted(system, *options):
+    """programs/kernel_memory.py: its truth, the target, and the image of the report."""
+    with Target(system.command, "kernel_memory") as target, Tool("-p", target.pid, *EVENTS, *options) as tool:
+        tool.attached()
+        truth = target.go(tool.polled)
+        tool.polled()
+        tool.process.send_signal(signal.SIGINT)
+        found = tool.report()
+        assert target.end() == 0
+    found.check_conservation(target.pid)
+    return truth, target, found.image(target.pid)
+
+
+def test_objects(system):
+    """Sockets, data in pipes, threads: the line that made them has all of them, and half of them still."""
+    truth, target, image = counted(system)
+    check_sums(image)
+    assert not image["kernel_memory"]["unknown_bytes"], image["kernel_memory"]
+    # A socket has a record of the protocol, and an inode.
+    made, sockets = kinds(image, target, "pair"), truth["sockets"]
+    assert made["sockets"]["objects"] == 2 * sockets, made
+    caches = [truth["sizes"].get("sock_inode_cache"),
+              max((size for name, size in truth["sizes"].items() if name.startswith("UNIX")), default=None)]
+    if all(caches):
+        assert made["sockets"]["bytes"] == sockets * (sum(caches) + 2 * 8), (made, caches)
+    assert made["files"]["objects"] >= 2 * sockets, made
+    for kind in ("sockets", "files"):
+        assert abs(there(made[kind]) - made[kind]["bytes"] // 2) <= made[kind]["bytes"] // 50, (kind, made)
+    # A pipe has room for 16 pages.
+    filled = kinds(image, target, "fill")["pipes"]
+    assert filled["bytes"] == truth["pipes"] * 16 * 4096 and filled["objects"] == truth["pipes"] * 16, filled
+    assert there(filled) == filled["bytes"] // 2, filled
+    assert kinds(image, target, "pipe")["pipes"]["objects"] >= truth["pipes"]
+    # All threads have ended.
+    stacks = kinds(image, target, "thread")["kernel_stacks"]
+    assert stacks["objects"] == truth["threads"] and stacks["bytes"] >= truth["threads"] * 8192, stacks
+    assert there(stacks) <= stacks["bytes"] // 25, stacks

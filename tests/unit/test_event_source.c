@@ -18,7 +18,12 @@ static const struct session_options none, all = {.faults = true, .syscalls = tru
 static struct kernel_features kernel(bool batched, const char *lacking)
 {
 	struct kernel_features k = {
-		.btf = true, .batched_counters = batched, .uprobes = true, .function_ends = true};
+		.btf = true,
+		.batched_counters = batched,
+		.uprobes = true,
+		.function_ends = true,
+		.symbols = true,
+	};
 	bool asked = !lacking;
 
 	event_sources_ask(&k);
@@ -293,15 +298,33 @@ static void test_kernel_memory(void **state)
 	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
 
 	(void)state;
-	assert_string_equal(loaded(&memory, &modern), "rss lifecycle tables table_faults");
+	assert_string_equal(loaded(&memory, &modern),
+			    "rss lifecycle tables table_faults kernel_slab "
+			    "kernel_pages kernel_caches kernel_kinds");
 	assert_string_equal(loaded(&memory, &legacy),
-			    "rss lifecycle fault copies tables table_faults");
+			    "rss lifecycle fault copies tables table_faults "
+			    "kernel_slab kernel_pages kernel_caches kernel_kinds");
 	k = kernel(false, "btf_trace_page_fault_kernel");
-	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables kernel_slab kernel_pages "
+						 "kernel_caches kernel_kinds");
 	assert_string_equal(notes(&memory, &k),
 			    "this kernel has no page fault tracepoints: page tables that come "
 			    "without a change of RSS are at a later line\n");
 	assert_string_equal(notes(&none, &k), "");
+	k = kernel(false, "btf_trace_task_newtask");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables table_faults");
+	assert_non_null(strstr(notes(&memory, &k), "no kmem tracepoints of objects"));
+	k = kernel(false, "btf_trace_mm_page_free");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables table_faults kernel_slab "
+						 "kernel_caches kernel_kinds");
+	assert_non_null(strstr(notes(&memory, &k), "data in pipes"));
+	k = kernel(true, "trace_event_raw_kmem_cache_alloc");
+	assert_non_null(strstr(notes(&memory, &k), "6.1 and newer"));
+	k = kernel(false, NULL);
+	k.symbols = false;
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables table_faults kernel_slab "
+						 "kernel_pages kernel_caches");
+	assert_non_null(strstr(notes(&memory, &k), "kptr_restrict"));
 	assert_null(event_sources_refusal(&memory, &k));
 }
 
@@ -400,6 +423,11 @@ static void test_check(void **state)
 		"--events cache)\n"
 		"sizes of page tables (for --events kernel)\n"
 		"page fault tracepoints (for --events kernel)\n"
+		"tracepoints kmem:kmem_cache_alloc, kmalloc, kmem_cache_free, kfree, "
+		"task:task_newtask (for --events kernel)\n"
+		"tracepoints kmem:mm_page_alloc, mm_page_free (for --events kernel)\n"
+		"caches told with the kernel's objects (for --events kernel)\n"
+		"addresses of the kernel's functions (for --events kernel)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -422,6 +450,11 @@ static void test_check(void **state)
 		"--events cache)\n"
 		"sizes of page tables (for --events kernel)\n"
 		"page fault tracepoints (for --events kernel)\n"
+		"tracepoints kmem:kmem_cache_alloc, kmalloc, kmem_cache_free, kfree, "
+		"task:task_newtask (for --events kernel)\n"
+		"tracepoints kmem:mm_page_alloc, mm_page_free (for --events kernel)\n"
+		"caches told with the kernel's objects (for --events kernel)\n"
+		"addresses of the kernel's functions (for --events kernel)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"

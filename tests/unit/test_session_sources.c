@@ -79,6 +79,7 @@ static struct session *session_of(bool legacy, const struct session_options *opt
 	session->options = *options;
 	session->options.max_stacks = session->options.max_images = 1024;
 	session->kernel.btf = session->kernel.uprobes = session->kernel.function_ends = true;
+	session->kernel.symbols = true;
 	session->kernel.batched_counters = legacy;
 	event_sources_ask(&session->kernel);
 	for (unsigned i = 0; i < session->kernel.type_count; i++)
@@ -123,7 +124,9 @@ static void test_order(void **state)
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
 					      "compaction_begin compaction_end cache_deleted "
-					      "cache_added signal_sent "
+					      "cache_added cache_object_freed plain_object_freed "
+					      "cache_object plain_object task_made pages_freed "
+					      "pages_made signal_sent "
 					      "signal_delivered victim_marked rss_stat");
 		*attached = '\0';
 		assert_int_equal(session_watch_copies(session), 0);
@@ -134,6 +137,8 @@ static void test_order(void **state)
 		assert_string_equal(
 			detached,
 			"rss_stat victim_marked signal_delivered signal_sent "
+			"pages_made pages_freed task_made plain_object cache_object "
+			"plain_object_freed cache_object_freed "
 			"cache_added cache_deleted compaction_end compaction_begin memcg_end "
 			"memcg_begin direct_end direct_begin madvise_ends "
 			"mremap_ends munmap_ends mmap_ends brk_ends "
@@ -170,7 +175,9 @@ static void test_loaded(void **state)
 		     is_loaded(session, "cache_deleted"));
 	assert_false(session_counts_kernel(session) || is_loaded(session, "tables_rss") ||
 		     is_loaded(session, "tables_fault_user") ||
-		     bpf_map__autocreate(session->bpf.map.kernel_sums));
+		     is_loaded(session, "cache_object") || is_loaded(session, "pages_freed") ||
+		     bpf_map__autocreate(session->bpf.map.kernel_sums) ||
+		     bpf_map__autocreate(session->bpf.map.kernel_owners));
 	assert_int_equal(*session->bpf.knob.watch_kernel, 0);
 	assert_false(bpf_map__autocreate(session->bpf.map.cached) ||
 		     bpf_map__autocreate(session->bpf.map.cache_files));
@@ -182,6 +189,7 @@ static void test_loaded(void **state)
 	assert_true(session_counts_cache(session) && is_loaded(session, "cache_added"));
 	assert_true(session_counts_kernel(session) && is_loaded(session, "tables_rss"));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.kernel_sums), 256);
+	assert_int_equal(bpf_map__max_entries(session->bpf.map.kernel_owners), PYMEM_KERNEL_OWNERS);
 	assert_int_equal(*session->bpf.knob.watch_kernel, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.cache_chunks));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.cached), PYMEM_CACHED_PLACES);

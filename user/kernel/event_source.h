@@ -32,6 +32,10 @@
 	X(cache)         \
 	X(tables)        \
 	X(table_faults)  \
+	X(kernel_slab)   \
+	X(kernel_pages)  \
+	X(kernel_caches) \
+	X(kernel_kinds)  \
 	X(lastwords)     \
 	X(victims)       \
 	X(touched)       \

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Objects and pages that the kernel allocates for a line and charges to its control group, and when
+ * they go.
+ *
+ * Each object has an entry in `kernel_owners`, by its address, with the stack that it stands for.
+ * What goes is found there, whoever frees it: interrupts too. So that map has all its entries from
+ * the beginning. If it took them as they are needed, each would be an allocation, of which these
+ * programs are told.
+ *
+ * Only allocations that may sleep are counted. The others are those of interrupts, which are not
+ * charged to the thread that was interrupted, and what BPF programs, these among them, take.
+ *
+ * Without an entry nothing is known of an object's end (pymem_kernel.unknown). Some ends are not
+ * told (objects that are freed in bulk, or by kfree_rcu()): if another object gets the address,
+ * that is the end; before, the object counts as still there.
+ */
+#ifndef KERNEL_OBJECTS_BPF_H
+#define KERNEL_OBJECTS_BPF_H
+
+#include "account/vmcalls.bpf.h"
+#include "base/kernel_compat.bpf.h"
+#include "pymem_objects.h"
+
+struct kernel_owner {
+	__u64 hash; /* of the stack; or a LOST_HASH() */
+	__u64 bytes;
+	__u32 proc;
+	__u16 kind;  /* enum pymem_kernel_kind */
+	__u16 stack; /* of a task: pages of its kernel stack, which goes with it */
+};
+
+/* Sized by the loader, which leaves these out unless the kernel's own memory is watched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct kernel_owner);
+} kernel_owners SEC(".maps");
+
+/* Numbers of entries, by a hash of the address: what has none is turned away by one load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} kernel_filter SEC(".maps");
+
+/* Functions that allocate, in the order of their addresses; set by the loader. */
+struct pymem_site kernel_sites[PYMEM_SITES];
+__u32 kernel_site_count;
+
+const volatile __u32 page_bytes = 4096; /* set by the loader */
+
+/* What the function at `site` allocates. */
+static __always_inline __u32 kind_of_site(__u64 site)
+{
+	__u32 low = 0, high = kernel_site_count, i, middle;
+
+	/* The last one that begins at or before it. */
+	for (i = 0; i < PYMEM_SITE_BITS; i++) {
+		middle = (low + high) / 2;
+		if (kernel_sites[middle & (PYMEM_SITES - 1)].start <= site)
+			low = middle;
+		else
+			high = middle;
+	}
+	low &= PYMEM_SITES - 1;
+	if (site < kernel_sites[low].start || site >= kernel_sites[low].end)
+		return PYMEM_KERNEL_SLAB;
+	return kernel_sites[low].kind;
+}
+
+static __always_inline __u32 *filter_slot(__u64 address)
+{
+	__u32 slot = (address >> 4 ^ address >> 20) & (PYMEM_KERNEL_FILTER - 1);
+
+	return bpf_map_lookup_elem(&kernel_filter, &slot);
+}
+
+/* What the owner stands for is gone. */
+static __always_inline void owner_gone(const struct kernel_owner *owner)
+{
+	struct pymem_stack_key key = {.proc = owner->proc, .hash = owner->hash};
+	struct pymem_kernel *sums = bpf_map_lookup_elem(&kernel_sums, &key);
+	__u64 kind = owner->kind;
+
+	/* User space has taken what an image that has ended had. */
+	if (!sums || kind >= PYMEM_KERNEL_COUNT)
+		return;
+	__sync_fetch_and_add(&sums->gone[kind], owner->bytes);
+	if (owner->stack)
+		__sync_fetch_and_add(&sums->gone[PYMEM_KERNEL_STACKS],
+				     (__u64)owner->stack * page_bytes);
+}
+
+/* Remembers who owns the object. False: no room. */
+static __always_inline bool owner_keep(__u64 address, const struct kernel_owner *owner)
+{
+	struct kernel_owner *old = bpf_map_lookup_elem(&kernel_owners, &address), was;
+	__u32 *slot = filter_slot(address);
+
+	if (!slot)
+		return false;
+	if (old) {
+		was = *old;
+		*old = *owner;
+		owner_gone(&was);
+		return true;
+	}
+	if (bpf_map_update_elem(&kernel_owners, &address, owner, BPF_ANY))
+		return false;
+	__sync_fetch_and_add(slot, 1);
+	return true;
+}
+
+/* The kernel has allocated this for the current thread. `address` 0: its end is not told. */
+static __always_inline int kernel_took(__u64 address, __u64 kind, __u64 bytes)
+{
+	struct kernel_owner owner = {.bytes = bytes, .kind = kind};
+	struct pymem_stack_key key = {};
+	struct pymem_kernel *sums;
+	struct pymem_thread *th;
+	struct pymem_proc *p;
+
+	th = current_thread(&p);
+	if (!th || kind >= PYMEM_KERNEL_COUNT)
+		return 0;
+	vmcalls_walk(p, th);
+	key.proc = owner.proc = p->id;
+	key.hash = owner.hash = kernel_hash(th);
+	sums = bpf_map_lookup_elem(&kernel_sums, &key) ?: kernel_make(p, &key);
+	if (!sums) {
+		__sync_fetch_and_add(&p->kernel_unkept[kind], bytes);
+		return 0;
+	}
+	__sync_fetch_and_add(&sums->bytes[kind], bytes);
+	__sync_fetch_and_add(&sums->objects[kind], 1);
+	if (!address || !owner_keep(address, &owner))
+		__sync_fetch_and_add(&sums->unknown, bytes);
+	return 0;
+}
+
+/* It has freed what was at that address. */
+static __always_inline int kernel_freed(__u64 address)
+{
+	__u32 *slot = filter_slot(address);
+	struct kernel_owner *found, owner;
+
+	if (!slot || !*slot)
+		return 0;
+	found = bpf_map_lookup_elem(&kernel_owners, &address);
+	if (!found)
+		return 0;
+	owner = *found;
+	if (bpf_map_delete_elem(&kernel_owners, &address))
+		return 0;
+	__sync_fetch_and_add(slot, -1);
+	owner_gone(&owner);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the loader tells the BPF side of the kernel's allocations
+ * (bpf/account/kernel_objects.bpf.h).
+ */
+#ifndef PYMEM_OBJECTS_H
+#define PYMEM_OBJECTS_H
+
+#include "pymem_kernel.h"
+
+/* Objects and blocks of pages of which it is known whether they were freed; numbers of entries of
+ * their filter, a power of two. */
+#define PYMEM_KERNEL_OWNERS (1u << 18)
+#define PYMEM_KERNEL_FILTER (1u << 16)
+
+/* A function of the kernel that allocates. Addresses: from the first to one behind the last. */
+struct pymem_site {
+	__u64 start, end;
+	__u32 kind; /* enum pymem_kernel_kind */
+	__u32 pad;
+};
+
+/* Room for these: a power of two, of so many bits. */
+#define PYMEM_SITE_BITS 6
+#define PYMEM_SITES	(1u << PYMEM_SITE_BITS)
+
+#endif
