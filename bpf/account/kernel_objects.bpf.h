@@ -10,6 +10,9 @@
  * Only allocations that may sleep are counted. The others are those of interrupts, which are not
  * charged to the thread that was interrupted, and what BPF programs, these among them, take.
  *
+ * What goes once its image ends (`dying`, or no record of it) counts as still there: of a process
+ * that has ended, it is what was there then.
+ *
  * Without an entry nothing is known of an object's end (pymem_kernel.unknown). Some ends are not
  * told (objects that are freed in bulk, or by kfree_rcu()): if another object gets the address,
  * that is the end; before, the object counts as still there.
@@ -23,6 +26,7 @@
 
 struct kernel_owner {
 	__u64 hash; /* of the stack; or a LOST_HASH() */
+	__u64 mm;   /* of its image */
 	__u64 bytes;
 	__u32 proc;
 	__u16 kind;  /* enum pymem_kernel_kind */
@@ -81,11 +85,14 @@ static __always_inline __u32 *filter_slot(__u64 address)
 static __always_inline void owner_gone(const struct kernel_owner *owner)
 {
 	struct pymem_stack_key key = {.proc = owner->proc, .hash = owner->hash};
-	struct pymem_kernel *sums = bpf_map_lookup_elem(&kernel_sums, &key);
-	__u64 kind = owner->kind;
+	struct pymem_kernel *sums;
+	__u64 kind = owner->kind, mm = owner->mm;
+	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
 
-	/* User space has taken what an image that has ended had. */
-	if (!sums || kind >= PYMEM_KERNEL_COUNT)
+	if (!p || p->id != owner->proc || p->dying || kind >= PYMEM_KERNEL_COUNT)
+		return;
+	sums = bpf_map_lookup_elem(&kernel_sums, &key);
+	if (!sums)
 		return;
 	__sync_fetch_and_add(&sums->gone[kind], owner->bytes);
 	if (owner->stack)
@@ -126,6 +133,7 @@ static __always_inline int kernel_took(__u64 address, __u64 kind, __u64 bytes)
 	if (!th || kind >= PYMEM_KERNEL_COUNT)
 		return 0;
 	vmcalls_walk(p, th);
+	owner.mm = p->mm;
 	key.proc = owner.proc = p->id;
 	key.hash = owner.hash = kernel_hash(th);
 	sums = bpf_map_lookup_elem(&kernel_sums, &key) ?: kernel_make(p, &key);

@@ -7,6 +7,8 @@ import platform
 import re
 import signal
 
+import pytest
+
 import harness
 import kernel_side
 from harness import KIB, Target, Tool
@@ -90,7 +92,7 @@ def test_recorded(system, tmp_path):
     rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv").decode())))
     assert sum(int(row["kernel_bytes"] or 0) for row in rows) == image["kernel_memory"]["bytes"]
     table = report(path, "-s", "kernel", "--width", "200").decode()
-    assert re.search(r"^Kernel: \+\S+ \S+ of the kernel's own memory: .*\S+ \S+ page tables.*% of it by \S*tables\.py:\d+",
+    assert re.search(r"^Kernel: \+\S+ \S+ of the kernel's own memory: .*\S+ \S+ page tables.*MiB of it by \S*tables\.py:\d+",
                      table.replace("\xa0", " "), re.M), table
     verbose = report(path, "-v", "-s", "kernel", "--width", "200").decode()
     assert re.search(r"^Kernel   .*page tables", verbose.replace("\xa0", " "), re.M), verbose
@@ -113,22 +115,30 @@ def test_nothing_unless_asked_for(system):
         assert {row["kernel_bytes"] is None for row in image["lines"]} == {not options}
 
 
-def counted(system, *options):
-    """programs/kernel_memory.py: its truth, the target, and the image of the report."""
-    with Target(system.command, "kernel_memory") as target, Tool("-p", target.pid, *EVENTS, *options) as tool:
+def counted(system, ended):
+    """programs/kernel_memory.py: its truth, the target, and the image of the report, which is made after its end or
+    before."""
+    with Target(system.command, "kernel_memory", arguments=("exit",)) as target, \
+            Tool("-p", target.pid, *EVENTS) as tool:
         tool.attached()
         truth = target.go(tool.polled)
         tool.polled()
-        tool.process.send_signal(signal.SIGINT)
+        if ended:
+            assert target.end() == 0
+        else:
+            tool.process.send_signal(signal.SIGINT)
         found = tool.report()
-        assert target.end() == 0
+        if not ended:
+            assert target.end() == 0
     found.check_conservation(target.pid)
     return truth, target, found.image(target.pid)
 
 
-def test_objects(system):
-    """Sockets, data in pipes, threads: the line that made them has all of them, and half of them still."""
-    truth, target, image = counted(system)
+@pytest.mark.parametrize("ended", (False, True))
+def test_objects(system, ended):
+    """Sockets, data in pipes, threads: the line that made them has all of them, and half of them still; a process that
+    has ended has what it had then."""
+    truth, target, image = counted(system, ended)
     check_sums(image)
     assert not image["kernel_memory"]["unknown_bytes"], image["kernel_memory"]
     # A socket has a record of the protocol, and an inode.

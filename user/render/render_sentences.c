@@ -368,8 +368,8 @@ static const struct model_line *took_most(const struct model_process *process)
 static int print_kernel(struct answer *a)
 {
 	const struct model_line *most = took_most(a->process);
-	int64_t sum = model_kernel_bytes(&a->process->kernel);
 	struct answer_text text;
+	char amount[32];
 	int err;
 
 	if (!parts_has_kernel(&a->process->kernel))
@@ -379,9 +379,10 @@ static int print_kernel(struct answer *a)
 		return err;
 	fputs("Kernel: ", text.out);
 	parts_kernel(text.out, a->process);
-	if (most && sum > 0) {
-		fprintf(text.out, "; %.0f" NBSP "%% of it by ",
-			100 * (double)model_kernel_bytes(&most->kernel) / (double)sum);
+	/* No share of the sum, which may be less than one line has: others give back. */
+	if (most) {
+		parts_amount(amount, sizeof(amount), model_kernel_bytes(&most->kernel), false);
+		fprintf(text.out, "; %s of it by ", amount);
 		answer_place(text.out, a, most->location, PLACE_MOST);
 	}
 	fputc('.', text.out);

@@ -5,6 +5,7 @@ import _socket
 import _thread
 import os
 import resource
+import sys
 import time
 
 from truth import begin, end
@@ -60,3 +61,5 @@ while len(ended) < THREADS:
 # What goes after a grace period of RCU has gone then.
 time.sleep(3)
 end({}, sockets=2 * PAIRS, pipes=PIPES, threads=THREADS, sizes=known)
+if sys.argv[1:]:
+    os._exit(0)  # Python closes nothing
