@@ -49,7 +49,6 @@ struct kernel_object {
 #define GFP_ZERO	   0x100u
 #define GFP_DIRECT_RECLAIM 0x400u
 #define GFP_NOWARN	   0x2000u
-#define GFP_HARDWALL	   0x100000u
 #define GFP_ACCOUNT	   0x400000u
 
 #define KERNEL_ALLOC_IS_NEW bpf_core_type_exists(struct trace_event_raw_kmem_cache_alloc___now)

@@ -84,12 +84,13 @@ int task_made(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Pages of what kind? PYMEM_KERNEL_TABLES: page tables, which are counted otherwise. */
+/* Pages of what kind? PYMEM_KERNEL_TABLES: page tables, which are counted otherwise. Not by
+ * __GFP_HARDWALL, which pages for user space have: where there are cpusets, all others get it. */
 static __always_inline __u32 kind_of_pages(__u64 flags, __u32 order)
 {
-	__u64 asked = flags & (GFP_HIGHMEM | GFP_HARDWALL | GFP_ZERO | GFP_NOWARN);
+	__u64 asked = flags & (GFP_HIGHMEM | GFP_ZERO | GFP_NOWARN);
 
-	if (asked == (GFP_HIGHMEM | GFP_HARDWALL) && !order)
+	if (asked == GFP_HIGHMEM && !order)
 		return PYMEM_KERNEL_PIPES;
 	return asked == GFP_ZERO && order <= 1 ? PYMEM_KERNEL_TABLES : PYMEM_KERNEL_PAGES;
 }

@@ -59,6 +59,8 @@ def check_tables(image, target, truth):
         # What Python itself touches first within the line may need a page table, too.
         assert kind and abs(kind["bytes"] - told[label]) <= 2 * 4096, (label, kind, told)
         assert kind["gone_bytes"] == kind["objects"] == 0, kind
+        # They are pages, too, but counted once.
+        assert "pages" not in kinds(image, target, label), kinds(image, target, label)
 
 
 def test_page_tables(system):
