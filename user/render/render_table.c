@@ -125,51 +125,35 @@ static int print_stalls(struct table *t)
 	return 0;
 }
 
-/* Prints what the process brought into the page cache. 0 or -ENOMEM. */
-static int print_cached(struct table *t)
+/* Prints what the process brought into the page cache, and what the kernel took of its own memory.
+ * 0 or -ENOMEM. */
+static int print_besides(struct table *t)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *memory;
+	const char *heads[] = {"Cached   ", "Kernel   "};
+	const bool some[] = {t->process->cached.bytes > 0, parts_has_kernel(&t->process->kernel)};
 
-	if (!t->process->cached.bytes)
-		return 0;
-	memory = open_memstream(&text, &size);
-	if (!memory)
-		return -ENOMEM;
-	parts_cached(memory, t->process, true);
-	if (fclose(memory)) {
+	for (int i = 0; i < 2; i++) {
+		char *text = NULL;
+		size_t size;
+		FILE *memory = some[i] ? open_memstream(&text, &size) : NULL;
+
+		if (!some[i])
+			continue;
+		if (!memory)
+			return -ENOMEM;
+		if (i)
+			parts_kernel(memory, t->process);
+		else
+			parts_cached(memory, t->process, true);
+		if (fclose(memory)) {
+			free(text);
+			return -ENOMEM;
+		}
+		fputs(heads[i], t->out);
+		text_wrap(t->out, text, 9, t->options->width, 9);
+		fputc('\n', t->out);
 		free(text);
-		return -ENOMEM;
 	}
-	fputs("Cached   ", t->out);
-	text_wrap(t->out, text, 9, t->options->width, 9);
-	fputc('\n', t->out);
-	free(text);
-	return 0;
-}
-
-/* Prints what the kernel took of its own memory. 0 or -ENOMEM. */
-static int print_kernel(struct table *t)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *memory;
-
-	if (!parts_has_kernel(&t->process->kernel))
-		return 0;
-	memory = open_memstream(&text, &size);
-	if (!memory)
-		return -ENOMEM;
-	parts_kernel(memory, t->process);
-	if (fclose(memory)) {
-		free(text);
-		return -ENOMEM;
-	}
-	fputs("Kernel   ", t->out);
-	text_wrap(t->out, text, 9, t->options->width, 9);
-	fputc('\n', t->out);
-	free(text);
 	return 0;
 }
 
@@ -467,8 +451,7 @@ static int print_process(struct table *t)
 	print_change(t);
 	print_resident(t);
 	err = err ?: print_stalls(t);
-	err = err ?: print_cached(t);
-	err = err ?: print_kernel(t);
+	err = err ?: print_besides(t);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);
