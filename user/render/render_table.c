@@ -98,41 +98,17 @@ static void print_resident(struct table *t)
 	fputc('\n', t->out);
 }
 
-/* Prints how long the process waited for memory that its threads had to free themselves. 0 or
- * -ENOMEM. */
-static int print_stalls(struct table *t)
-{
-	uint64_t stalls, ns;
-	char *text = NULL;
-	size_t size;
-	FILE *memory;
-
-	model_stalls(t->process, &stalls, &ns);
-	if (!stalls)
-		return 0;
-	memory = open_memstream(&text, &size);
-	if (!memory)
-		return -ENOMEM;
-	parts_stalls(memory, t->process);
-	if (fclose(memory)) {
-		free(text);
-		return -ENOMEM;
-	}
-	fputs("Stalled  ", t->out);
-	text_wrap(t->out, text, 9, t->options->width, 9);
-	fputc('\n', t->out);
-	free(text);
-	return 0;
-}
-
-/* Prints what the process brought into the page cache, and what the kernel took of its own memory.
- * 0 or -ENOMEM. */
+/* Prints how long the process waited for memory that its threads had to free themselves, what it
+ * brought into the page cache, and what the kernel took of its own memory. 0 or -ENOMEM. */
 static int print_besides(struct table *t)
 {
-	const char *heads[] = {"Cached   ", "Kernel   "};
-	const bool some[] = {t->process->cached.bytes > 0, parts_has_kernel(&t->process->kernel)};
+	const char *heads[] = {"Stalled  ", "Cached   ", "Kernel   "};
+	bool some[3] = {false, t->process->cached.bytes > 0, parts_has_kernel(&t->process->kernel)};
+	uint64_t stalls, ns;
 
-	for (int i = 0; i < 2; i++) {
+	model_stalls(t->process, &stalls, &ns);
+	some[0] = stalls > 0;
+	for (int i = 0; i < 3; i++) {
 		char *text = NULL;
 		size_t size;
 		FILE *memory = some[i] ? open_memstream(&text, &size) : NULL;
@@ -141,10 +117,12 @@ static int print_besides(struct table *t)
 			continue;
 		if (!memory)
 			return -ENOMEM;
-		if (i)
+		if (i == 2)
 			parts_kernel(memory, t->process);
-		else
+		else if (i)
 			parts_cached(memory, t->process, true);
+		else
+			parts_stalls(memory, t->process);
 		if (fclose(memory)) {
 			free(text);
 			return -ENOMEM;
@@ -450,7 +428,6 @@ static int print_process(struct table *t)
 	err = t->process->death ? last_words_print(t->out, t->process, t->options->width) : 0;
 	print_change(t);
 	print_resident(t);
-	err = err ?: print_stalls(t);
 	err = err ?: print_besides(t);
 	print_losses(t);
 	print_remarks(t);
