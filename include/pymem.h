@@ -97,6 +97,43 @@ enum pymem_stall {
 		PYMEM_STALL_COUNT,
 };
 
+/* Figures that are only counted if they are asked for, by kind: of a stack, and of an image what is
+ * in no stack, such as what other tasks did to it. Append only: recordings have this order. X(ID,
+ * true: pages; false: a count, or ns) */
+#define PYMEM_EXTRAS(X)                                                           \
+	X(HUGE_PAGES, false)	 /* huge pages that became resident as a whole */ \
+	X(COLLAPSES, false)	 /* small pages became a huge one, */             \
+	X(COLLAPSE_FILLED, true) /* and so many were added */                     \
+	X(SWAPPED_IN, true)	 /* brought back from swap, */                    \
+	X(SWAPIN_NS, false)	 /* and how long these faults took */             \
+	X(SWAPPED_OUT, true)	 /* put there */                                  \
+	X(TAKEN, true)		 /* of RSS, that another task took */
+
+enum pymem_extra {
+#define PYMEM_EXTRA_ENUM(id, pages) PYMEM_EXTRA_##id,
+	PYMEM_EXTRAS(PYMEM_EXTRA_ENUM)
+#undef PYMEM_EXTRA_ENUM
+		PYMEM_EXTRA_COUNT,
+};
+
+/* The kinds, as bits. */
+enum pymem_extra_kind {
+	PYMEM_EXTRA_HUGE = 1,
+	PYMEM_EXTRA_SWAP = 2,
+	PYMEM_EXTRA_WAITS = 4, /* SWAPPED_IN of lines, and SWAPIN_NS, are known */
+	PYMEM_EXTRA_EXTERNAL = 8,
+};
+
+/* Who took pages of an image. The first PYMEM_TAKERS tasks have a place. */
+#define PYMEM_TAKERS 4
+
+struct pymem_taker {
+	__u32 pid; /* a TID, in the initial PID namespace; 0: free */
+	__u32 pad;
+	__u64 pages;
+	char comm[16];
+};
+
 /* One Python stack of one process image. `hash` covers code addresses, code
  * fingerprints and instruction offsets of all frames; and pymem_thread.told. */
 struct pymem_stack_key {
@@ -126,14 +163,16 @@ struct pymem_counters {
 };
 
 /* What few stacks have. System calls: successful ones only; brk and mremap count the change of
- * size, the others the length. Stalls: how often and how long threads waited. */
+ * size, the others the length. Stalls: how often and how long threads waited. Extras: counts, or
+ * pages. */
 struct pymem_vmcalls {
 	__u64 calls[PYMEM_VMCALL_COUNT];
 	__s64 bytes[PYMEM_VMCALL_COUNT];
 	__u64 stalls[PYMEM_STALL_COUNT];
 	__u64 stall_ns[PYMEM_STALL_COUNT];
 	__u64 reclaimed_pages; /* in these stalls; compaction frees none */
-	__u32 account;	       /* as pymem_stack.account */
+	__u64 extras[PYMEM_EXTRA_COUNT];
+	__u32 account; /* as pymem_stack.account */
 	__u32 pad;
 };
 
@@ -175,7 +214,8 @@ struct pymem_first {
  * task and the number of its fault, so it shows if another task has overwritten the entry. */
 struct pymem_touch {
 	__u64 mark, address;
-	__u64 pad[6]; /* a cache line each: CPUs must not wait for each other */
+	__u64 since;  /* bpf_ktime_get_ns() when it began, if that is asked for */
+	__u64 pad[5]; /* a cache line each: CPUs must not wait for each other */
 };
 
 /* Key of the map `touched_dirs`; its value is the index of a leaf. */
@@ -282,6 +322,8 @@ struct pymem_proc {
 	__u64 lost_faults; /* page faults that went to no stack */
 	__u64 lost_stalls; /* stalls that went to no stack, and how long they were */
 	__u64 lost_stall_ns;
+	__u64 lost_extras[PYMEM_EXTRA_COUNT]; /* that no stack of its own has */
+	struct pymem_taker takers[PYMEM_TAKERS];
 	__u32 block; /* serial of the counter block it is published on (pymem_block.h); 0: none */
 	__u32 lines_seen; /* a line event has come: the exact engine is attached to it */
 	__u32 ended;	  /* its record is final */
@@ -537,6 +579,10 @@ struct pymem_thread {
 	__u16 pad;
 	__u32 touched_was; /* the id that this page had before */
 	__u32 touched_by;  /* the id that it has now; 0: the page is not known */
+	/* If swap is counted: pages by which its last change made RSS grow, 0 if it did not, and
+	 * the fault (fault_number()). */
+	__s64 grew;
+	__u64 grew_in;
 	struct pymem_recent recent[PYMEM_RECENT]; /* by `raw`: a set is two neighbours */
 };
 

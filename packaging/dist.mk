@@ -24,13 +24,17 @@ DIST_GIVEN = CC="$(call DIST_CC,$1)" CLANG=clang BPFTOOL="$(firstword $(wildcard
 DIST_MAKE = $(MAKE) STATIC=1 BUILD=$(call DIST_BUILD,$1) ARCH=$(patsubst x86_64,x86,$(1:aarch64=arm64)) \
 	PATH_MAP=-ffile-prefix-map=$(CURDIR)=. COMPLETER=$(call DIST_BUILD,$(firstword $(DIST_ARCHS)))/pymem-bpf $(DIST_GIVEN)
 
+# Where they go; not of the environment.
+DIST_OUT := dist
 dist:
 	tools/install-deps dist
-	rm -rf dist
-	mkdir dist
+	@! ls $(DIST_OUT)/*.whl $(DIST_OUT)/*-oci.tar > /dev/null 2>&1 || { \
+		echo "make dist: $(DIST_OUT) has a release: move it away first, or remove it" >&2; exit 1; }
+	rm -rf $(DIST_OUT)
+	mkdir -p $(DIST_OUT)
 	$(foreach arch,$(DIST_ARCHS),$(MAKE) dist-one DIST_ARCH=$(arch) && ) true
-	cd dist && sha256sum *.tar.xz > SHA256SUMS
-	cat dist/SHA256SUMS
+	cd $(DIST_OUT) && sha256sum *.tar.xz > SHA256SUMS
+	cat $(DIST_OUT)/SHA256SUMS
 
 # One architecture. `+`: make would not see that these are makes. The unstripped program stays in the build folder: with it, addresses of a crash become lines.
 dist-one:
@@ -39,11 +43,14 @@ dist-one:
 	+$(call DIST_MAKE,$(DIST_ARCH)) install-program \
 		DESTDIR=$(abspath $(call DIST_BUILD,$(DIST_ARCH)))/root
 	tools/pack-dist "$(call DIST_CC,$(DIST_ARCH))" $(call DIST_BUILD,$(DIST_ARCH))/root/usr/local \
-		dist/$(call DIST_NAME,$(DIST_ARCH)).tar.xz $(DIST_EPOCH) $(STATIC_LIBS)
+		$(DIST_OUT)/$(call DIST_NAME,$(DIST_ARCH)).tar.xz $(DIST_EPOCH) $(STATIC_LIBS)
 
-# Two builds in two folders, and the program in an empty root. Half an hour.
+# Two builds in two folders, the program in an empty root, and the image. Half an hour.
 check-dist: dist
+	tools/install-deps test image
 	tests/dist/check_twice dist
+	rm -f $(IMAGE_OUT)/*-oci.tar
+	$(MAKE) image
 	$(PYTHON) -B -m pytest -q -p no:cacheprovider tests/dist
 
 .PHONY: dist dist-one check-dist

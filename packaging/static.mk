@@ -4,7 +4,7 @@
 # makes releases of it. packaging/static/ has what takes the place of what the C library and GnuTLS would load.
 
 STATIC_LIBS := -lbpf -lelf -ljansson -lsqlite3 -lprotobuf-c -lmicrohttpd -lgnutls -lhogweed -lnettle -lgmp \
-	-ltasn1 -lunistring -lncursesw -ltinfo -lz -lm -lpthread
+	-ltasn1 -lunistring -lresolv -lncursesw -ltinfo -lz -lm -lpthread
 # Calls of these go to packaging/static/, also those that libraries make.
 STATIC_WRAPPED := dlopen dlsym dlclose dlerror getpwuid_r setlocale nl_langinfo btowc wctob mblen mbtowc mbrtowc \
 	mbstowcs wcrtomb wcsrtombs wcstombs wcwidth iswprint

@@ -80,7 +80,8 @@ TESTS = {
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {
         "test_walk": "lines", "test_alike": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
-        "test_master": "fork", "test_module_that_is_gone_lines": "exact",
+        "test_master": "fork", "test_module_that_is_gone_lines": "exact", "test_module_that_ends_at_once": "lines",
+        "test_module_that_ends_at_once_lines": "exact",
         "test_lines_of_closures": "exact", "test_long_function": "exact"},
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},
     "python/test_approximate.py": {"test_figures_on_each_python": "mprun"},
@@ -93,7 +94,7 @@ TESTS = {
     "python/test_program.py": {"test_each_python": "mprun"},
     "python/test_await.py": {"test_asyncio_of_each_python": "memit"},
     "python/test_refused.py": {"test_refused": "mprun"},
-    "python/test_children.py": {"test_children_run": "mprun"},
+    "python/test_children.py": {"test_children_run": "mprun", "test_children_of_copies": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
     "python/test_pytest_plugin.py": {"test_each_python": "memit"},
     "python/test_heap.py": {"test_each_python": "heap"},

@@ -40,21 +40,31 @@ static __always_inline void touch_note(__u64 address, enum touch_by by)
 	struct pymem_touch *touch = &touches[TASK_READ(task, pid) & (TOUCHES - 1)];
 
 	touch->address = address;
+	if (watch_waits)
+		touch->since = bpf_ktime_get_ns();
 	touch->mark = touch_mark(task, address, by);
 }
 
-/* Where the current task faults; 0: not known, or it is in no fault. */
-static __always_inline __u64 touch_address(void)
+/* Where the current task faults, and since when; 0: not known, or it is in no fault. */
+static __always_inline __u64 touch_found(__u64 *since)
 {
 	struct task_struct *task = current_task();
 	const struct pymem_touch *touch = &touches[TASK_READ(task, pid) & (TOUCHES - 1)];
 	__u64 address = *(const volatile __u64 *)&touch->address;
 
+	*since = *(const volatile __u64 *)&touch->since;
 	/* In a system call, only the kernel's own access can fault. */
 	if (touch->mark !=
 	    touch_mark(task, address, in_exception() ? TOUCH_BY_USER : TOUCH_BY_KERNEL))
 		return 0;
 	return address;
+}
+
+static __always_inline __u64 touch_address(void)
+{
+	__u64 since;
+
+	return touch_found(&since);
 }
 
 /* A new id of a stack; 0: there are no more. */

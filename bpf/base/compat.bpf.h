@@ -275,6 +275,15 @@ static __always_inline bool first_to_set(__u32 *flag)
 	return first;
 }
 
+static __always_inline bool first_to_claim(__u32 *at, __u32 value)
+{
+	bool first = !*at;
+
+	if (first)
+		*at = value;
+	return first;
+}
+
 static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
 {
 	(void)before;
@@ -297,6 +306,12 @@ static __always_inline __u32 next_number(__u32 *counter)
 static __always_inline bool first_to_set(__u32 *flag)
 {
 	return !__sync_val_compare_and_swap(flag, 0, 1);
+}
+
+/* Stores `value` if 0 is there. True: it was. */
+static __always_inline bool first_to_claim(__u32 *at, __u32 value)
+{
+	return !__sync_val_compare_and_swap(at, 0, value);
 }
 
 /* Stores `value` if `before` is there. */

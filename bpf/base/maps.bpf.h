@@ -346,6 +346,8 @@ SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full 
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
 SHARED __u64 dropped_calls;			/* system calls that found `vmcalls` full */
+SHARED __u64 dropped_swap;			/* pages of swap that found it full */
+SHARED __u64 dropped_huge;			/* huge pages, collapses that found it full */
 SHARED __u64 dropped_stalls;			/* stalls that found it full */
 
 /* Knobs fixed at load: constants to the verifier. */
@@ -373,6 +375,10 @@ KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(watch_advice, 0);	    /* calls of madvise are not seen: note what they give back */
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
+KNOB(watch_huge, 0);	    /* count huge pages of so many pages; 0: do not */
+KNOB(watch_swap, 0);	    /* count what is swapped out */
+KNOB(watch_waits, 0);	    /* and what faults swap in, and how long they take: from 6.2 on */
+KNOB(watch_takers, 0);	    /* count what other tasks take */
 KNOB(watch_kernel, 0);	    /* note for which stack the kernel takes memory of its own */
 KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */
 KNOB(limits_itself, 0);	    /* time walks, and walk less deep: for the agent's budget */

@@ -64,7 +64,7 @@ int fault_user(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 error_code = ctx->args[2];
 
-	if (watch_touched)
+	if (watch_touched || watch_waits)
 		touch_note(ctx->args[0], TOUCH_BY_USER);
 	/* The common case, and nothing is looked up for it: rss_stat does all the work. */
 	if (!batched_counters && (error_code & (FAULT_PRESENT | FAULT_WRITE)) == FAULT_WRITE)
@@ -81,7 +81,7 @@ int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!s || s->busy)
 		return 0;
-	if (watch_touched)
+	if (watch_touched || watch_waits)
 		touch_note(ctx->args[0], TOUCH_BY_KERNEL);
 	return fault(ctx->args[1], ctx->args[2]);
 }

@@ -4,7 +4,8 @@
  * A raw tracepoint: it needs no tracefs, and it gives the mm as a number, so that an
  * untraced process costs one load. One program for 6.2 and later, one for what was before.
  */
-#include "account/fault.bpf.h"
+#include "account/huge.bpf.h"
+#include "account/swap.bpf.h"
 
 /* Does the current task, which does not run on p's mm, tear it down? After an exec it runs on
  * another one; the last thread to exit runs on none. One of several that exits may only have
@@ -23,6 +24,8 @@ static __always_inline void nobodys_change(struct pymem_proc *p, __u32 member, _
 {
 	proc_add(p, member, change);
 	touched_unplaced(p, member, change);
+	if (watch_swap)
+		swap_by_others(p, member, change);
 	if (p->block && member != PYMEM_SWAP)
 		block_foreign(p, change);
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
@@ -36,6 +39,8 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
 		p->dying = 1;
 		return;
 	}
+	if (watch_takers)
+		taken(p->mm, member, change);
 	nobodys_change(p, member, change);
 }
 
@@ -141,6 +146,11 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	if (watch_touched)
 		touched_change(p, th, member, change,
 			       err || !recent ? PYMEM_TOUCHED_LOST : recent->id);
+	/* Each in a function that the verifier follows by itself. */
+	if (watch_huge)
+		huge_change(p->mm, member, change);
+	if (watch_swap)
+		swap_change(p->mm, member, change);
 	if (err || !recent) {
 		lose(p, err ? LOSS_OF(err) : th->loss, member, change);
 		if (counts)

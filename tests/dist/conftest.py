@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 
 import pytest
 
@@ -88,3 +89,19 @@ class Target:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+
+
+def steps_during(target, job):
+    """Runs `job` while the target does something several times a second."""
+    ended = threading.Event()
+
+    def go_on():
+        while not ended.wait(0.2):
+            target.step()
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        return job()
+    finally:
+        ended.set()
+        thread.join(PATIENCE)

@@ -6,13 +6,12 @@ import re
 import signal
 import ssl
 import subprocess
-import threading
 import time
 import urllib.request
 
 import pytest
 
-from conftest import PATIENCE, Target
+from conftest import PATIENCE, Target, steps_during
 
 GROWS = """# -*- coding: %s -*-
 import sys
@@ -32,22 +31,6 @@ def target(request, tmp_path):
     path.write_bytes((GROWS % request.param).encode(request.param))
     with Target(path) as started:
         yield started
-
-
-def steps_during(target, job):
-    """Runs `job` while the target does something several times a second."""
-    ended = threading.Event()
-
-    def go_on():
-        while not ended.wait(0.2):
-            target.step()
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        return job()
-    finally:
-        ended.set()
-        thread.join(PATIENCE)
 
 
 def test_version(root):

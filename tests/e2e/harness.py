@@ -132,6 +132,16 @@ def waits(pid):
         return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", f.read(), re.M).group(1))
 
 
+def is_pending(pid, number):
+    """Has the process, which may have ended, a signal of that number that it has not looked at?"""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            found = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)", f.read(), re.M)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in found)
+
+
 def rss_at_rest(pid):
     """Rss once the process sleeps in a system call and Rss has stopped changing."""
     last, deadline = None, time.monotonic() + PATIENCE

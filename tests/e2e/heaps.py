@@ -110,8 +110,12 @@ class Look:
         assert sum(self.data[balance].values()) == total, "%s is not RSS, %d: %s" % (balance, total, self.data[balance])
         assert total % PAGE == 0
 
-    def live(self):
-        return sum(self.balance[part] for part in ("objects", "buffers", "malloc_used", "mapped_buffers"))
+    def live(self, balance="balance"):
+        return sum(self.data[balance][part] for part in ("objects", "buffers", "malloc_used", "mapped_buffers"))
+
+    def grown(self):
+        """Bytes of live memory that came between the two looks."""
+        return self.live() - self.live("balance_first")
 
     def holder(self, path):
         """The one with that path, or whose path has it in it."""

@@ -401,8 +401,13 @@ def test_example(store, tmp_path):
     lines = re.findall(r"^#([a-z-]+ = .*)$", text, re.M)
     assert len(lines) >= 6 and not re.search(r"^[^#]", text.replace("\n\n", "\n"), re.M)
     config = tmp_path / "agent.toml"
+    password = tmp_path / "password"
+    password.touch(0o600)
+    password.write_text("name:password\n")
+    needed = {"metrics-lines": 'listen = "127.0.0.1:0"', "alarm-heap": 'alarm = ["rss>100GiB"]',
+              "alarm-heap-rss": 'alarm-heap = true\nalarm = ["rss>100GiB"]', "push-password-file": 'push = "http://127.0.0.1:1"'}
     for one in [text] + [line for line in lines if not line.startswith("listen")]:
-        config.write_text(one + "\n" + ('listen = "127.0.0.1:0"\n' if one.startswith("metrics-lines") else ""))
+        config.write_text(one.replace("/etc/pymem-bpf/profiles", str(password)) + "\n" + needed.get(one.split(" = ")[0], "") + "\n")
         with Agent(store, "--config", config) as agent:
             agent.says("and all that will start")
             assert agent.stop(signal.SIGTERM) == 0, agent.text()

@@ -251,3 +251,112 @@ def test_too_many(store):  # noqa: F811
     options = [word for i in range(17) for word in ("--alarm", "rss>%dGiB" % (i + 1))]
     done = subprocess.run([TOOL, "agent", "--store", str(store), *options], stderr=subprocess.PIPE, timeout=harness.PATIENCE)
     assert done.returncode == 2 and b"one alarm too many: at most 16" in done.stderr, done.stderr
+
+
+# Nothing else of the host does that.
+GROWS = "growth>2MiB/s over 10s"
+
+
+def looks_of(store, pid):  # noqa: F811
+    return sorted(p for p in store.iterdir() if ("-%d.heap." % pid) in p.name)
+
+
+def heap_told(agent, pid):
+    """What is told of the heap of that process."""
+    def lines():
+        return [line for line in agent.text().splitlines() if line.startswith("pymem-bpf agent: heap of ") and
+                ", PID %d" % pid in line]
+    harness.until(lambda: agent.waits() and lines(), "looked at")
+    line, = lines()
+    return line
+
+
+def rights_of(pid):
+    with open("/proc/%d/status" % pid, encoding="ascii") as f:
+        return {name: value.strip() for name, value in (line.split(":", 1) for line in f)}
+
+
+def test_heap(store, tmp_path):  # noqa: F811
+    """Who keeps the memory is beside the report, and told; the process is looked at once an hour, by a helper that has the
+    rights of an examiner."""
+    with Target(tmp_path, "leak.py", LEAK) as leak, \
+            Agent(store, "--alarm", "process:" + GROWS, "--alarm", "program:" + GROWS, "--alarm-heap") as agent:
+        agent.says("records")
+        helper, = harness.children_of(agent.process.pid, "pymem-looker")
+        keeper, _ = harness.helpers_of(agent.process.pid)
+        for name in "CapPrm", "CapEff", "CapBnd", "CapAmb", "Seccomp", "NoNewPrivs":
+            assert rights_of(helper)[name] == rights_of(keeper)[name], name
+        with open("/proc/%d/oom_score_adj" % helper, encoding="ascii") as f:
+            assert f.read() == "1000\n"
+        harness.until(lambda: agent.waits() and len(alarms(agent, "PID %d" % leak.pid)) == 2, "both are told")
+        first, = [line for line in alarms(agent, "PID %d" % leak.pid) if "; its heap is looked at; " in line]
+        other, = [line for line in alarms(agent, "PID %d" % leak.pid) if line != first]
+        assert "; its heap is not looked at: that was asked for 0 min ago; once an hour is all; " in other, other
+        line = heap_told(agent, leak.pid)
+        assert "leak.py, PID %d: " % leak.pid in line and "__main__.kept" in line, line
+        path = line.rsplit("; ", 1)[1]
+        assert path == first.rsplit("; ", 1)[1].replace(".json", ".heap.txt")
+        assert len(looks_of(store, leak.pid)) == 2
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    report_of(first)
+    with open(first.rsplit("; ", 1)[1]) as f:
+        assert any("its heap is looked at: the look is beside this file" in note for note in json.load(f)["notes"])
+    for each in looks_of(store, leak.pid):
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600
+    with open(path) as f:
+        text = f.read()
+    assert "__main__.kept" in text and text.startswith("PID %d" % leak.pid), text
+    schema = pytest.importorskip("jsonschema", reason="python3-jsonschema is not installed")
+    with open(path.replace(".txt", ".json")) as f, \
+            open(os.path.join(harness.PROJECT, "docs", "json-schema-heap.json")) as rules:
+        look = json.load(f)
+        schema.Draft202012Validator(json.load(rules)).validate(look)
+    assert look["processes"][0]["pid"] == leak.pid
+
+
+def test_heap_of_a_program(store, tmp_path):  # noqa: F811
+    """Of a program it is the largest process that is looked at."""
+    with Target(tmp_path, "leak.py", LEAK) as leak, \
+            Agent(store, "--alarm", "program:" + GROWS, "--alarm-heap") as agent:
+        line = told(agent, "program:%s: leak.py" % GROWS)
+        assert "; leak.py, PID %d grew most at " % leak.pid in line and "; its heap is looked at; " in line, line
+        assert "__main__.kept" in heap_told(agent, leak.pid)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_heap_too_large(store, tmp_path):  # noqa: F811
+    """Larger ones are left alone, which the line and the report say. SIGHUP changes what is large."""
+    config = tmp_path / "agent.toml"
+    config.write_text("alarm-heap = true\nalarm-heap-rss = 2048\nalarm = 'process:%s'\nno-sources = true\n" % GROWS)
+    with Agent(store, "--config", config) as agent:
+        agent.says("records")
+        config.write_text(config.read_text().replace("2048", "16"))
+        agent.process.send_signal(signal.SIGHUP)
+        agent.says(", 1 alarm")
+        with Target(tmp_path, "leak.py", LEAK) as leak:
+            line = told(agent, "process:%s: leak.py, PID %d" % (GROWS, leak.pid))
+            assert "; its heap is not looked at: RSS " in line and " is more than --alarm-heap-rss, " in line, line
+        assert not looks_of(store, leak.pid)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    with open(line.rsplit("; ", 1)[1]) as f:
+        assert any("its heap is not looked at: RSS" in note for note in json.load(f)["notes"])
+
+
+def test_heap_without_helper(store, tmp_path):  # noqa: F811
+    """It is killed: that is said, alarms are told, and the recording goes on."""
+    with Agent(store, "--alarm", "process:" + GROWS, "--alarm-heap") as agent:
+        agent.says("records")
+        helper, = harness.children_of(agent.process.pid, "pymem-looker")
+        os.kill(helper, signal.SIGKILL)
+        agent.says("--alarm-heap: the helper that looks at heaps is gone")
+        with Target(tmp_path, "leak.py", LEAK) as leak:
+            line = told(agent, "process:%s: leak.py, PID %d" % (GROWS, leak.pid))
+            assert "; its heap is not looked at: the helper that looks is gone; " in line, line
+            report_of(line)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_heap_needs_an_alarm(store):  # noqa: F811
+    with Agent(store, "--alarm-heap") as agent:
+        assert agent.wait() == 2 and "--alarm-heap needs an --alarm" in agent.text(), agent.text()
+    assert not store.exists()

@@ -141,6 +141,17 @@ def test_links():
     assert not broken
 
 
+def test_cost_of_a_line():
+    """The manual and the examples say the same of --lines, and it is what the last measurement has."""
+    costs = [re.findall(r"(\d+\.\d) to (\d+\.\d)\s+microseconds", documents.read(name))
+             for name in ("docs/pymem-bpf.8", "docs/EXAMPLES.md")]
+    assert len(costs[0]) == 1 and costs[0] == costs[1], costs
+    least, most = map(float, costs[0][0])
+    table = documents.read("docs/BENCHMARKS.md").split("<!-- bench: probe_cost -->")[1].split("<!--")[0]
+    measured = [int(row.split("|")[4].split()[0]) / 1000 for row in table.splitlines() if "(" in row and row[0] == "|"]
+    assert measured and least <= min(measured) and max(measured) <= most, measured
+
+
 def test_readme_is_short():
     assert len(documents.read("README.md").splitlines()) <= 170
 

@@ -158,27 +158,50 @@ def test_no_python(system):
 
 SHORT = """
 import subprocess, sys
-for i in range(8):
-    subprocess.run([sys.executable, "-c", "import time; a = bytearray(20 << 20); time.sleep(0.1)"])
+for i in range(int(sys.argv[2])):
+    subprocess.run([sys.executable, "-c", "import time; a = bytearray(20 << 20); time.sleep(%s)" % sys.argv[1]])
 """
 
 
-def test_short_children_under_lines(line_python, tmp_path):
-    """No child is lost under --lines that the walk sees, however shortly it lives."""
-    path = tmp_path / "program.py"
-    path.write_text(SHORT)
-    with harness.Tool("-q", "--lines", "--", *line_python.command, path) as tool:
+def short_children(command, program, seconds, count, *options):
+    """The report on a program with so many children that live so long, one after the other; and the children."""
+    with harness.Tool("-q", *options, "--", *command, program, seconds, count) as tool:
         report = tool.report()
     children = [p for p in report.data["processes"] if p["cmdline"][1:2] == ["-c"]]
-    assert len(children) == 8, report.data["notes"]
+    assert len(children) == count, report.data["notes"]
+    for child in children:
+        report.check_conservation(child["pid"])
+    return report, children
+
+
+def block_of(child):
+    return sum(r["increment_bytes"] for r in child["lines"] if r["file"] == "<string>" and r["line"] == 1)
+
+
+def seen_in_time(children):
+    """How many were identified before their one line ran. Of the interpreter's start some may be missing."""
+    return sum(block_of(c) >= 20 << 20 and c["lost_bytes"]["unidentified"] < 10 << 20 for c in children)
+
+
+@pytest.mark.parametrize("seconds, count", [(0.1, 8), (0.3, 8), (0.1, 12), (0.3, 12)])
+def test_short_children_under_lines(line_python, tmp_path, seconds, count):
+    """No child is lost under --lines that the walk sees, however shortly it lives: attaching the probes of one
+    holds up no other."""
+    path = tmp_path / "program.py"
+    path.write_text(SHORT)
+    report, children = short_children(line_python.command, path, seconds, count, "--lines")
     # The container's own mount and mkdir may end sooner; they are no Python, and named.
     unexamined = [n for n in report.data["notes"] if "could be examined" in n]
     assert not [n for n in unexamined if "python" in n or "others" in n or ":" not in n], unexamined
-    late = [n for n in report.data["notes"] if "line probes" in n]
     for child in children:
-        report.check_conservation(child["pid"])
         # Before it is identified it may have run for a while, on a busy machine.
-        rows = [r for r in child["lines"] if r["file"] == "<string>" and r["line"] == 1]
-        got = sum(r["increment_bytes"] for r in rows) + child["lost_bytes"]["unidentified"]
-        assert got >= 20 << 20, (rows, child["lost_bytes"])
-        assert late, "the first moments of children are not counted, and the report must say so"
+        assert block_of(child) + child["lost_bytes"]["unidentified"] >= 20 << 20, (child["lines"], child["lost_bytes"])
+    assert [n for n in report.data["notes"] if "line probes" in n], \
+        "the first moments of children are not counted, and the report must say so"
+    # Of nearly all, the line is known, unless the machine is so busy that the walk does not know it either.
+    wanted = count * 3 // 4
+    if seen_in_time(children) < wanted:
+        _, walked = short_children(line_python.command, path, seconds, count)
+        wanted = seen_in_time(walked) * 3 // 4
+        assert wanted, "the machine is too busy for any of them"
+    assert seen_in_time(children) >= wanted, [c["lost_bytes"]["unidentified"] for c in children]

@@ -65,12 +65,12 @@ def write_module(python, folder, name, text):
     return path
 
 
-def rows_module(python, folder):
-    """A module that is one literal of many rows; the number of its last line, which allocates."""
+def rows_module(python, folder, count=12000):
+    """A module that is one literal of `count` rows; the number of its last line, which allocates."""
     rows = "".join("    {'id': %d, 'name': 'item-%d', 'tags': ['t%d', 'u%d']},\n" % (i, i, i % 7, i)
-                   for i in range(12000))
+                   for i in range(count))
     path = write_module(python, folder, "rows", "TABLE = [\n%s]\nBIG = bytearray(8 << 20)\n" % rows)
-    return path, 12003
+    return path, count + 3
 
 
 def command(python, folder, name):
@@ -97,6 +97,37 @@ def check_module_that_is_gone(python, folder, engine):
 
 def test_module_that_is_gone(python, tmp_path):
     check_module_that_is_gone(python, tmp_path, "walk")
+
+
+def check_as_users_have_it(python, folder, count, *options):
+    """By default the ring is small, and nobody waits for it. Each amount is on its line; what is not is told: lines
+    that are not known have a note, and what did not arrive is lost by that name."""
+    path, last = rows_module(python, folder, count)
+    report = harness.launch(*options, "--", *command(python, folder, "rows"))
+    pid = report.pids()[0]
+    report.check_conservation(pid)
+    rows = [r for image in report.images(pid) for r in image["lines"]]
+    assert "?" not in [r["file"] for r in rows], report.top(pid)
+    own = [r for r in rows if r["file"] == path]
+    unknown = [r for r in own if not 0 < r["line"] <= last]
+    untold = [n for n in report.data["notes"] if UNTOLD in n]
+    assert untold or not unknown, report.top(pid)
+    # What is not told is on the first line of the module, or has none.
+    vague = sum(r["anon_bytes"] for r in unknown + [r for r in own if r["line"] == 1]) if untold else 0
+    lost = sum(image["lost_bytes"]["undelivered"] for image in report.images(pid))
+    known = sum(r["anon_bytes"] for r in own if r["line"] == last)
+    assert known <= 8 * MIB + harness.TOLERANCE, report.top(pid)
+    assert known + vague + lost >= 8 * MIB - harness.TOLERANCE, report.top(pid)
+
+
+@pytest.mark.parametrize("count", [2300, 12000])
+def test_module_that_ends_at_once(python, tmp_path, count):
+    check_as_users_have_it(python, tmp_path, count)
+
+
+@pytest.mark.parametrize("count", [2300, 12000])
+def test_module_that_ends_at_once_lines(line_python, tmp_path, count):
+    check_as_users_have_it(line_python, tmp_path, count, "--lines")
 
 
 def test_module_that_is_gone_lines(line_python, tmp_path):

@@ -286,7 +286,22 @@ def web_requests():
     yield "wrong", b"61\0"
 
 
-CORPUS = {"fuzz_alarms": alarms, "fuzz_toml": config_files, "fuzz_http": web_requests, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def replies():
+    """Of fuzz_reply: the size of pieces, and an answer of a server, a URL, or an /etc/hosts."""
+    for name, text in (("taken", b"HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"),
+                       ("busy", b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 120\r\nContent-Length: 4\r\n\r\nslow"),
+                       ("date", b"HTTP/1.1 503 x\r\nretry-after: Sun, 06 Nov 2094 08:49:37 GMT\r\n\r\n"),
+                       ("refused", b'HTTP/1.1 400 x\r\n\r\n{"code":"invalid_argument","message":"a \\"b\\" \\\\"}'),
+                       ("chunks", b"HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+                       ("interim", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 204\n\n"),
+                       ("redirect", b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n\x1b[2J"),
+                       ("other", b"220 mail.example.org ESMTP\r\n"),
+                       ("https", b"https://profiles.example.org:4040/a/b/"), ("v6", b"http://[2001:db8::7]:80"),
+                       ("hosts", b"127.0.0.1 localhost\n192.0.2.7\tx profiles # y\n2001:db8::7 profiles\n")):
+        yield name, b"\x06" + text
+
+
+CORPUS = {"fuzz_reply": replies, "fuzz_alarms": alarms, "fuzz_toml": config_files, "fuzz_http": web_requests, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

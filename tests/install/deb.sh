@@ -6,6 +6,7 @@
 #
 #   tests/install/deb.sh [SUITE]…   releases of Debian (default: this machine's); packages of another release are
 #                                   built in a system of it, with what debian/control says is needed, and nothing else
+#   tests/install/deb.sh --system SUITE FOLDER PACKAGE,…     only makes a system of that release in the folder
 #
 # Root only. Each system is a folder (mmdebstrap) below build/packages, gone at the end; it has its own mount
 # namespace, with this machine's /proc and /sys, whose processes are profiled. Lines are those of TAP. Environment:
@@ -159,10 +160,17 @@ try()
 	rm -rf --one-file-system "$root"
 }
 
-if [ "${1:-}" = --enter ]; then
+case ${1:-} in
+--enter)
 	shift
 	enter "$@"
-fi
+	;;
+--system)
+	shift
+	system "$@"
+	exit
+	;;
+esac
 [ "$(id -u)" = 0 ] || die 'systems are made, and BPF is used, by root: sudo make check-deb'
 mkdir -p "$out"
 work=$(mktemp -d "$out/check.XXXXXX")

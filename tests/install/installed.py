@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What must hold where pymem-bpf is installed from packages: run by deb.sh in a fresh system, as root.
+"""What must hold where pymem-bpf is installed: run by deb.sh in a fresh system with its packages, as root, and some of it by
+check_install.py where other files of a release are.
 
-  installed.py VERSION
+  installed.py VERSION [DOCUMENTS TEST…]     DOCUMENTS: where the documents are; TEST: only these
 
-Prints `ok WHAT` or `not ok WHAT`, what went wrong before it, and `end` behind the last."""
+Prints `ok WHAT` or `not ok WHAT`, what went wrong before it, and `end` behind the last. Environment: PYMEM_SETTLE, the seconds
+that a program is given to start."""
 import json
 import os
 import re
@@ -15,7 +17,8 @@ import tempfile
 import time
 
 PATIENCE = 300
-DOCUMENTS = "/usr/share/doc/pymem-bpf"
+DOCUMENTS = sys.argv[2] if len(sys.argv) > 2 else "/usr/share/doc/pymem-bpf"
+SETTLE = float(os.environ.get("PYMEM_SETTLE", 1))
 UNITS = ("pymem-bpf.socket", "pymem-bpf.service", "pymem-bpf-agent.service")
 
 
@@ -31,7 +34,7 @@ def shop():
     """README's first example, which grows."""
     process = subprocess.Popen(["/usr/bin/python3", os.path.join(DOCUMENTS, "examples/shop.py"), "200"],
                                stdout=subprocess.DEVNULL)
-    time.sleep(1)
+    time.sleep(SETTLE)
     assert process.poll() is None, "shop.py ended"
     return process
 
@@ -161,7 +164,8 @@ def test_agent_takes_the_config_file():
 
 
 def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+    tests = [(name, test) for name, test in globals().items() if name in sys.argv[3:] or not sys.argv[3:] and
+             name.startswith("test_")]
     for name, test in tests:
         what = name[len("test_"):].replace("_", " ")
         try:

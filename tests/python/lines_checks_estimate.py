@@ -133,11 +133,19 @@ def check_estimate_with_a_helper_is_none():
 
 
 def check_estimate_of_pss_is_as_with_a_helper():
-    with helper(NoServer("nobody")):
-        profiler = LineProfiler(keeps, backend="uss", exact=True)
-        profiler.runcall(keeps, 1)
-    assert not profiler.approximate
-    amounts_are(increments(profiler), {3: 4 * MIB, 4: 16 * MIB, 5: -16 * MIB}, 0)
+    """Pages of the interpreter's file are shared, and no longer USS, once another process runs that interpreter. So
+    this is tried again."""
+    for tries in range(5, 0, -1):
+        with helper(NoServer("nobody")):
+            profiler = LineProfiler(keeps, backend="uss", exact=True)
+            profiler.runcall(keeps, 1)
+        assert not profiler.approximate
+        try:
+            amounts_are(increments(profiler), {3: 4 * MIB, 4: 16 * MIB, 5: -16 * MIB}, 0)
+            return
+        except AssertionError:
+            if tries == 1:
+                raise
 
 
 def check_estimate_asks_for_a_helper_when_that_is_cheap():

@@ -73,6 +73,40 @@ def test_children_run(python, server, tmp_path, method):
     assert err.count(NOTE) == (0 if method == "fork" else 1), err
 
 
+# Run by the interpreter itself, which may have a root of its own. The package gets another name, as billiard and
+# multiprocess have.
+COPY = '''
+import multiprocessing, pathlib, re, sys
+for path in pathlib.Path(multiprocessing.__path__[0]).glob("**/*.py"):
+    to = pathlib.Path(sys.argv[1], "copied") / path.relative_to(multiprocessing.__path__[0])
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(re.sub(r"\\bmultiprocessing\\b", "copied", path.read_text()))
+'''
+
+
+COPIED = '''
+import sys, copied
+
+@profile
+def worker(n):
+    return n
+
+if __name__ == "__main__":
+    with copied.get_context(sys.argv[1]).Pool(1) as pool:
+        print(pool.map(worker, [2, 3]))
+'''
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_children_of_copies(python, server, tmp_path, method):
+    run(python.command + ["-c", COPY, str(tmp_path)], tmp_path, server)
+    path = tmp_path / "prog.py"
+    path.write_text(COPIED)
+    out, err = run(python.command + ["-m", "pymem_bpf", str(path), method], tmp_path, server)
+    assert out.startswith("[2, 3]\n") and "Traceback" not in err, (out, err)
+    assert err.count(NOTE) == 1, err
+
+
 @pytest.mark.parametrize("words", [
     ["-m", "pymem_bpf", "-m", "prog"], ["-m", "pymem_bpf.mprof", "run", "prog.py"],
     ["-m", "pymem_bpf", "--timestamp", "prog.py"]], ids=" ".join)
@@ -93,6 +127,24 @@ print(subprocess.check_output([sys.executable, "-c", "print('profile' in dir(__b
     out, err = run(["/usr/bin/python3", "-m", "pymem_bpf", "prog.py"], tmp_path, server)
     first, second = out.splitlines()
     assert first == "False" and second.startswith("['-c', \"print('profile'") and err == ""
+
+
+def test_only_code_that_begins_so_gets_the_step(tmp_path):
+    """A shell's code is nothing that Python's could be put in front of, whatever is in it."""
+    code = '''
+from pymem_bpf._children import _with_step
+line = "from copied.spawn import spawn_main; spawn_main(pipe_handle=7)"
+for command in (["bash", "-c", "exec python3 -c '" + line + "'"], ["sh", "-c", "echo " + line],
+                ["python3", "-c", "import os; " + line], ["python3", "-c", "xfrom a.spawn import spawn_main"],
+                [b"sh", b"-c", b"true; " + line.encode()]):
+    assert _with_step(command) is command, command
+for command in ["python3", "-c", line], ["python3", "-E", "-c", " \\n" + line], [b"python3", b"-c", line.encode()]:
+    changed = _with_step(command)
+    end = changed[-1] if isinstance(changed[-1], str) else changed[-1].decode()
+    assert changed[:-1] == command[:-1] and end.startswith("def _step(") and end.endswith("\\ndel _step\\n" + line), changed
+    compile(end, "-c", "exec")
+'''
+    run(["/usr/bin/python3", "-c", code], tmp_path, "/nonexistent")
 
 
 def test_what_stands_in_for_the_profiler(tmp_path):

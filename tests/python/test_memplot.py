@@ -433,7 +433,9 @@ def test_results_of_line_profiles(kernel):
         page = Checked(source).text
         assert "rows.append(bytearray(1 << 20))" in page and "Line Contents" in page
         row = re.search(r"<tr>(?:(?!</tr>).)*rows\.append.*?</tr>", source).group(0)
-        assert re.search(r"linear-gradient\(to right,rgba\([^)]*\) 100%,transparent 100%\)'>40\.\d MiB</td>", row)
+        shown = re.search(r"linear-gradient\(to right,rgba\([^)]*\) 100%,transparent 100%\)'>(\d+\.\d) MiB</td>", row)
+        # Of what the session has freed before, some may be used again.
+        assert shown and 30 <= float(shown.group(1)) < 41, row
         assert source.count("linear-gradient") == 1
     assert kernel.run("p.results()[0]").result == re.sub(r"\n+\Z", "", kernel.run("print(p.results()[0]._repr_html_() and "
                                                           "'')\nfrom IPython.lib.pretty import pretty\n"

@@ -101,6 +101,7 @@ def plan_scripts(_):
             command_job("make, guests' results, the verifier's figures",
                         python + [os.path.join(unit, "tooling.py")]),
             command_job("what installs and packs", python + [os.path.join(unit, "packaging_tools.py")]),
+            command_job("releases", python + [os.path.join(unit, "release_tools.py")]),
             command_job("layers of user/ and bpf/", python + [os.path.join(unit, "check_layers")]),
             command_job("handles of the BPF side", python + [os.path.join(unit, "check_handles")]),
             command_job("hints and docstrings of the Python package",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The rights that a profiler which runs as root still has when it reads what others wrote."""
+import contextlib
 import os
 import signal
 import socket
@@ -21,6 +22,11 @@ EXAMINE = {READ_SEARCH, SETGID, SETUID, PTRACE, CHECKPOINT}
 def status(pid):
     with open("/proc/%d/status" % pid) as f:
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return [int(word) for word in f.read().split()]
 
 
 def capabilities(mask):
@@ -137,6 +143,28 @@ def test_memit(command):
 
 
 @pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over ps")
+def test_ps():
+    """It waits for whoever reads its table, in a pipe that is full."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writes, bytes(4096))
+    os.set_blocking(writes, True)
+    with subprocess.Popen([TOOL, "ps", "--format", "json"], stdout=writes) as tool:
+        os.close(writes)
+        try:
+            check_confined(tool.pid, {PTRACE})
+            for pid in harness.helpers_of(tool.pid):
+                check_confined(pid, EXAMINE)
+        finally:
+            with open(reads, "rb") as rest:
+                said = rest.read()
+    assert tool.returncode == 0 and b"pymem-bpf-ps/1" in said
+
+
+@pytest.mark.attack("root, through a mistake in the profiler",
                     "taking over the server")
 def test_server(folder):
     with Server(TOOL, os.path.join(folder, "s")) as server:
@@ -145,6 +173,23 @@ def test_server(folder):
         assert connection.ask(HELLO)["status"] == OK
         assert server.stop() == 0
         assert not os.path.exists(server.path)
+
+
+@pytest.mark.host
+@pytest.mark.attack("root, through a mistake in the C library's client of DNS",
+                    "taking over the helper of the agent that looks up names")
+def test_resolver(tmp_path):
+    """It has the rights of nobody: the unit lets the agent change the user of a helper."""
+    from test_agent import Agent  # pylint: disable=import-outside-toplevel
+    with Agent(tmp_path / "store", "--push", "http://127.0.0.1:1") as agent:
+        agent.says("records")
+        nobody = [said for said in map(status, children(agent.process.pid)) if said["Uid"].split() == ["65534"] * 4]
+        assert len(nobody) == 1
+        said, = nobody
+        assert said["Gid"].split() == ["65534"] * 4 and not said["Groups"].split()
+        assert capabilities(said["CapEff"]) == capabilities(said["CapPrm"]) == capabilities(said["CapAmb"]) == set()
+        assert said["Seccomp"] == "2" and said["NoNewPrivs"] == "1"
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
 @pytest.mark.attack("root, through a mistake in the profiler",

@@ -14,6 +14,7 @@ import threading
 import pytest
 
 import harness
+from kernel_side import variable
 from serve_fixtures import OTHER_USER, PAGE, USER, eventually, folder, server  # noqa: F401
 from serving import Client, take_descriptor
 
@@ -67,19 +68,17 @@ def statistics():
         os.close(fd)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacker's state is that of x86-64")
-@pytest.mark.attack("page faults that take milliseconds in the kernel",
-                    "interpreter state that is slow to walk: 16 x 3 x 16,384 thread states; 128 new "
-                    "code objects at each fault")
-@pytest.mark.parametrize("mode, bound_us", [("lists", 2000), ("deep", 2000)])
-def test_slow_state(mode, bound_us, tmp_path):
-    """Generous, since what other programs do at the same time counts too: without a bound, lists took
-    36,000 us a fault."""
-    faults = 200
-    program = str(tmp_path / "hostile_state")
+FAULTS = 200
+# The most that naming and sending 128 code objects may take, as a multiple of walking through their frames.
+DEEP_TO_STILL = 12
+
+
+def slow_state(mode, folder):
+    """Microseconds of BPF for each fault of programs/hostile_state.c, and of the thread's time for the slowest one."""
+    program = str(folder / "hostile_state")
     subprocess.run(["cc", "-O1", "-o", program, os.path.join(PROGRAMS, "hostile_state.c")], check=True)
-    (tmp_path / "library.so").write_bytes(fake_library.make())
-    attacker = subprocess.Popen([program, str(tmp_path / "library.so"), mode, str(faults)],
+    (folder / "library.so").write_bytes(fake_library.make())
+    attacker = subprocess.Popen([program, str(folder / "library.so"), mode, str(FAULTS)],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert attacker.stdout.readline() == b"ready\n"
@@ -88,7 +87,7 @@ def test_slow_state(mode, bound_us, tmp_path):
             before = run_time_ns(tool.process.pid)
             attacker.stdin.write(b"\n")
             attacker.stdin.flush()
-            assert attacker.stdout.readline()
+            slowest = int(attacker.stdout.readline())
             taken = run_time_ns(tool.process.pid) - before
             attacker.stdin.write(b"\n")
             attacker.stdin.flush()
@@ -98,8 +97,30 @@ def test_slow_state(mode, bound_us, tmp_path):
         attacker.communicate()
     report.check_conservation(attacker.pid)
     change = report.image(attacker.pid)
-    assert change["rss_end_bytes"] - change["rss_start_bytes"] >= faults * PAGE
-    assert taken / faults < bound_us * 1000, "%.0f us of BPF a fault" % (taken / faults / 1000)
+    assert change["rss_end_bytes"] - change["rss_start_bytes"] >= FAULTS * PAGE
+    costs = taken / FAULTS / 1000, slowest / 1000
+    print("%s: %.0f us of BPF a fault, the slowest fault %.0f us" % (mode, *costs))
+    return costs
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacker's state is that of x86-64")
+@pytest.mark.attack("page faults that take milliseconds in the kernel",
+                    "interpreter state that is slow to walk: 16 x 3 x 16,384 thread states; 128 new "
+                    "code objects at each fault")
+@pytest.mark.parametrize("mode, slowest_us", [("lists", 10000), ("deep", 10000)])
+def test_slow_state(mode, slowest_us, tmp_path):
+    """What an event may cost is counted in tests/walker/hostile.c. Here is what that comes to. Whatever the kernel
+    does meanwhile is in these times too, so the best of three runs counts. Without a bound, lists took 36,000 us a
+    fault. New code objects are compared with the same frames whose code objects stay what they are, so that it makes
+    no difference how slow the machine is: six times as much was seen."""
+    runs = [slow_state(mode, tmp_path) for _ in range(3)]
+    assert min(slowest for _, slowest in runs) < slowest_us
+    mean = min(mean for mean, _ in runs)
+    if mode == "lists":
+        assert mean < 2000
+    else:
+        still = min(slow_state("still", tmp_path)[0] for _ in range(3))
+        assert mean < DEEP_TO_STILL * still, "%.0f us, and %.0f with the same code objects" % (mean, still)
 
 
 def start(script, count, **how):
@@ -170,6 +191,37 @@ def test_processes_of_a_user_take_all_stacks():
     attackers = [start("many_stacks.py", ROOM, **of_user(USER)) for _ in range(9)]
     report = attacked(attackers, start("one_line.py", PAGES))
     assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
+
+
+ROOTS = 16  # root has so manyth a part of a table: QUOTA_ROOT of bpf/account/quota.bpf.h
+STACKS_OF_ROOT = 48
+
+
+@pytest.mark.attack("no lines for root's programs",
+                    "four users, each of whom may have three quarters of what is free, make more stacks than there are")
+def test_users_leave_root_its_part():
+    """Three quarters of what is left, four times, leave next to nothing but what is root's."""
+    attackers = [start("many_stacks.py", ROOM, **of_user(20001 + user)) for user in range(4) for _ in range(3)]
+    root = start("many_stacks.py", STACKS_OF_ROOT)
+    pids = [word for process in [*attackers, root] for word in ("-p", process.pid)]
+    with ended(*attackers, root), harness.Tool(*pids, "--max-stacks", ROOM) as tool:
+        tool.attached()
+        for attacker in attackers:
+            work(attacker)
+        with variable(tool.process.pid, "places_used") as places:
+            stacks = places[0]
+            # Of root there was nothing to be counted yet, but what it does while it is attached to.
+            assert ROOM - ROOM // ROOTS - STACKS_OF_ROOT // 2 <= stacks <= ROOM - ROOM // ROOTS + 4
+            work(root)
+            assert places[0] >= stacks + STACKS_OF_ROOT
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
+    report.check_conservation(root.pid)
+    lost = report.image(root.pid)["lost_bytes"]
+    assert lost["map-full"] == 0 and lost["code-quota"] == 0
+    pages = [line["increment_bytes"] for line in report.image(root.pid)["lines"] if line["file"].startswith("file")]
+    assert sum(pages) >= STACKS_OF_ROOT * PAGE
 
 
 def start_in_namespace(script, count, number):

@@ -108,6 +108,65 @@ def test_file_replaced_before(swapper, tmp_path):
     assert not changed
 
 
+LAUNCHER = """
+import subprocess, sys
+print("ready", flush=True)
+sys.stdin.readline()
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+print(child.stdout.readline().decode().strip(), child.pid, flush=True)
+sys.stdin.readline()
+child.stdin.close()
+child.wait()
+"""
+# Arguments: the file, the other one, the mapper. The file is mapped when its name is the other's already.
+RENAMED = 'exec 9< "$0" && mv "$1" "$0" && exec "$2" /proc/self/fd/9'
+
+
+def attached_in(pid, inode):
+    """Which of fake_python.SITES the process has something at that is not in the file with that inode."""
+    with open("/proc/%d/maps" % pid) as f:
+        start, = (int(line.split("-")[0], 16) for line in f if line.split()[4] == str(inode))
+    found = set()
+    with open("/proc/%d/mem" % pid, "rb", buffering=0) as memory:
+        for name, site in fake_python.SITES.items():
+            memory.seek(start + site)
+            if memory.read(1) != b"\x90":
+                found.add(name)
+    return found
+
+
+@pytest.mark.attack("breakpoints in other users' programs",
+                    "the name of the probes' file leads to another file, in a child of a command that was launched")
+@pytest.mark.parametrize("when", ["meanwhile", "before"])
+def test_file_replaced_in_a_child(swapper, system, tmp_path, when):
+    """Probes of children are attached while the profiler runs, with the same care: to the file that the child has
+    mapped, and to no other."""
+    victim = Victim(tmp_path / "victim")
+    library = tmp_path / "libx.so"
+    library.write_bytes(fake_python.build(padding=9000 if when == "meanwhile" else 0))
+    inode = os.stat(library).st_ino
+    if when == "meanwhile":
+        os.symlink(tmp_path / "victim", tmp_path / "other")
+        child = ["chrt", "-f", "10", swapper, library, tmp_path / "other"]
+    else:
+        child = ["sh", "-c", RENAMED, library, tmp_path / "victim", swapper]
+    with harness.Tool("--lines", "--", *system, "-c", LAUNCHER, *child, stdin=subprocess.PIPE) as tool:
+        def tell():
+            tool.process.stdin.write(b"\n")
+            tool.process.stdin.flush()
+        harness.until(lambda: b"ready" in tool.stdout(), "launched")
+        tell()
+        harness.until(lambda: b"mapped" in tool.stdout(), "mapped in the child")
+        child_pid = int(tool.stdout().split()[-1])
+        harness.until(lambda: attached_in(child_pid, inode) == set(fake_python.SITES), "attached to the child's file")
+        tool.polled()
+        changed = victim.changed()
+        tell()
+        notes = tool.report().data["notes"]
+    assert not changed, "changed in another program: %s" % ", ".join(map(hex, changed))
+    assert not [n for n in notes if "could not be attached" in n], notes
+
+
 def refused(swapper, library, reason):
     """Its probes are refused by name, and cost next to nothing."""
     with mapped(swapper, library):

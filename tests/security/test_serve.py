@@ -106,6 +106,33 @@ def test_exec_keeps_its_place(folder):
         end(target)
 
 
+USERS_IMAGES = 8192 - 1024  # as SERVE_USERS_IMAGES of user/serve/serve_quota.h
+
+
+@pytest.mark.attack("the server's table of processes for oneself",
+                    "as many users as it takes have all places of the table between them")
+def test_processes_are_kept_for_root(folder):
+    """Here the sum of all users says that there are so many images, as if there were seven thousand processes."""
+    with Server(TOOL, os.path.join(folder, "s")) as server, Client(server.path, USER) as one, \
+            Client(server.path, OTHER_USER) as other, Client(server.path) as root:
+        with variable(server.process.pid, "payers") as payers:
+            assert payers[0] == 0
+            payers[0] += USERS_IMAGES - 1
+            assert one.track()["status"] == OK and payers[0] == USERS_IMAGES, "the last place of users"
+            reply = other.track()
+            assert reply["status"] == LIMIT
+            assert "all users together have %d processes watched" % USERS_IMAGES in reply["message"]
+            assert payers[0] == USERS_IMAGES, "who is refused has no place"
+            assert root.track()["status"] == OK
+            page = root.page()
+            assert page.state == LIVE and page.flags == 0 and page.rss
+            assert payers[0] == USERS_IMAGES, "root's are no user's"
+            one.tell("untrack")
+            assert eventually(lambda: answered(other, 0) == OK), "a place that is given back"
+            payers[0] -= USERS_IMAGES - 1
+            assert eventually(lambda: payers[0] == 0)
+
+
 def name_of(pid):
     with open("/proc/%d/comm" % pid) as f:
         return f.read().strip()

@@ -86,6 +86,8 @@ def check_swarm(report, record, line):
     return exact
 
 
+@pytest.mark.attack("memory that is missing from the report",
+                    "hundreds of processes fork, exec and are killed at once, under -a")
 def test_swarm(system, tmp_path):
     with Target(system, "swarm", path_of("swarm"),
                 [str(SECONDS), str(WORKERS), str(SEED), str(tmp_path / "record"), str(EXECS)]) as target:

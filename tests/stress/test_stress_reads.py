@@ -44,6 +44,7 @@ class Mapper:
         harness.end_process(self.process)
 
 
+@pytest.mark.attack("memory, and a report without end", "a thousand processes and more that can't be profiled, under -a")
 def test_many_skips(folder):
     """Processes that can't be profiled, without end: so many are named, of the others there is a number."""
     path = os.path.join(folder, "python")
@@ -69,6 +70,7 @@ def children(pid):
         return [int(p) for p in f.read().split()]
 
 
+@pytest.mark.attack("the profiler's time", "a process with 60,000 mappings maps one more, a hundred times a second")
 def test_many_mappings(folder):
     """A process that maps files without end is looked at now and then, not each time."""
     path = os.path.join(folder, "plain")

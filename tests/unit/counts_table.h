@@ -269,7 +269,9 @@ static inline int table_read(void *self, const struct counts_reader *reader, voi
 			err = 0;
 		}
 	}
-	for (i = 0; reader->stalled && table->facts.stalls && i < table->stack_count; i++)
+	for (i = 0; reader->stalled && (table->facts.stalls || table->facts.extras) &&
+		    i < table->stack_count;
+	     i++)
 		if (table->stacks[i].has_vmcalls && !table->stacks[i].gone)
 			reader->stalled(&table->stacks[i].key, &table->stacks[i].vmcalls, arg);
 	for (i = 0; i < table->cached_count && !err; i++)

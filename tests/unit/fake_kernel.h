@@ -28,6 +28,7 @@
 
 struct session {
 	bool counts_stalls, counts_cache, counts_kernel;
+	unsigned extras; /* enum pymem_extra_kind */
 	struct fake_kernel {
 		struct pymem_stack_key key;
 		struct pymem_kernel sums;

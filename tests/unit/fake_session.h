@@ -400,6 +400,16 @@ bool session_counts_stalls(const struct session *session)
 	return session->counts_stalls;
 }
 
+unsigned session_extras(const struct session *session)
+{
+	return session->extras;
+}
+
+size_t session_huge_page_bytes(const struct session *session)
+{
+	return session->extras & PYMEM_EXTRA_HUGE ? 2 << 20 : 0;
+}
+
 bool session_counts_cache(const struct session *session)
 {
 	return session->counts_cache;

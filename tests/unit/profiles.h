@@ -312,6 +312,40 @@ static inline void profile_fill_stalled(struct profile *profile)
 		abort();
 }
 
+/* The same; its first process had huge pages, was swapped out, and others took pages of it. */
+static inline void profile_fill_extras(struct profile *profile)
+{
+	static const struct pymem_counters none;
+	static const struct pymem_vmcalls extras[] = {
+		{.extras = {[PYMEM_EXTRA_HUGE_PAGES] = 60,
+			    [PYMEM_EXTRA_SWAPPED_IN] = 300,
+			    [PYMEM_EXTRA_SWAPIN_NS] = 41000000}},
+		{.extras = {[PYMEM_EXTRA_HUGE_PAGES] = 3,
+			    [PYMEM_EXTRA_COLLAPSES] = 2,
+			    [PYMEM_EXTRA_COLLAPSE_FILLED] = 700,
+			    [PYMEM_EXTRA_SWAPPED_OUT] = 16}},
+	};
+	struct model_process *p;
+
+	profile_fill(profile);
+	profile->model->extras =
+		PYMEM_EXTRA_HUGE | PYMEM_EXTRA_SWAP | PYMEM_EXTRA_WAITS | PYMEM_EXTRA_EXTERNAL;
+	profile->model->huge_page_bytes = 2 << 20;
+	p = profile->model->processes[0];
+	for (size_t i = 0; i < 2; i++)
+		if (model_add_stack(profile->model, p, p->stacks[i].frames, p->stacks[i].depth,
+				    false, &none, &extras[i]) != 0)
+			abort();
+	p->lost_extras[PYMEM_EXTRA_COLLAPSES] = 1;
+	p->lost_extras[PYMEM_EXTRA_COLLAPSE_FILLED] = 12 * PAGE;
+	p->lost_extras[PYMEM_EXTRA_SWAPPED_OUT] = 9000 * PAGE;
+	p->lost_extras[PYMEM_EXTRA_TAKEN] = 9100 * PAGE;
+	model_add_taker(p, 57, "kswapd0", 9000 * PAGE);
+	model_add_taker(p, 812, "\033[2Jx", 40 * PAGE);
+	if (model_compute(profile->model) != 0)
+		abort();
+}
+
 /* Adds what a stack of the process brought into the page cache, in pages. */
 static inline void profile_add_cached(struct profile *profile, size_t stack, const char *path,
 				      uint64_t added, uint64_t gone, uint64_t unknown)

@@ -366,13 +366,79 @@ static void test_alarms(void **state)
 	assert_int_equal(store_drop_alarm(&place->store, path), -ENOENT);
 }
 
+static void make_look(struct place *place, const char *report, const char *end, size_t size)
+{
+	char path[256];
+	int fd = store_new_heap(&place->store, report, end, path, sizeof(path));
+
+	assert_true(fd >= 0);
+	close(fd);
+	make(place, strrchr(path, '/') + 1, size);
+	assert_int_equal(store_new_heap(&place->store, report, end, path, sizeof(path)), -EEXIST);
+}
+
+/* Looks at heaps belong to their report: they count for the room, are not counted as alarms, and go
+ * before it. */
+static void test_looks(void **state)
+{
+	struct place *place = *state;
+	struct store_sizes sizes;
+	char path[256], other[256];
+
+	open_store(place);
+	for (int i = 0; i < 3; i++) {
+		make_alarm(place, NOW + i, 7, 4096);
+		snprintf(path, sizeof(path), "%s/alarm-20231114T22132%dZ-7.json", place->path, i);
+		make_look(place, path, STORE_HEAP_TEXT, 4096);
+		make_look(place, path, STORE_HEAP_JSON, 8192);
+	}
+	assert_true(is_there(place, "alarm-20231114T221320Z-7.heap.txt"));
+	make(place, "alarm-20231114T221320Z-7.heap", 4096);
+	make(place, "alarm-20231114T221320Z-7.heap.txt.bak", 4096);
+	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
+	assert_true(sizes.alarms == 3 && sizes.bytes == 3 * 16384);
+	/* An eighth is for alarms: the oldest ones go, each with all that belongs to it, by a byte
+	 * that is too many. */
+	assert_int_equal(store_trim(&place->store, NULL, 8 * 3 * 16384, &sizes), 0);
+	assert_int_equal(sizes.alarms, 3);
+	make_alarm(place, NOW + 1, 70, 4096);
+	assert_int_equal(store_trim(&place->store, NULL, 8 * (2 * 16384 + 4096), &sizes), 0);
+	assert_true(sizes.alarms == 3 && sizes.bytes == 2 * 16384 + 4096);
+	assert_true(is_there(place, "alarm-20231114T221321Z-7.heap.json") &&
+		    is_there(place, "alarm-20231114T221321Z-7.json"));
+	assert_int_equal(store_trim(&place->store, NULL, 8 * (2 * 16384 + 4096) - 8, &sizes), 0);
+	assert_true(sizes.alarms == 2 && sizes.bytes == 16384 + 4096);
+	/* One that shares the beginning of its PID is another alarm. */
+	assert_true(is_there(place, "alarm-20231114T221321Z-70.json"));
+	assert_int_equal(store_trim(&place->store, NULL, 8 * 20480, &sizes), 0);
+	assert_true(sizes.alarms == 2 && sizes.bytes == 20480);
+	assert_false(is_there(place, "alarm-20231114T221320Z-7.heap.txt"));
+	assert_false(is_there(place, "alarm-20231114T221320Z-7.heap.json"));
+	assert_false(is_there(place, "alarm-20231114T221320Z-7.json"));
+	assert_false(is_there(place, "alarm-20231114T221321Z-7.heap.txt"));
+	assert_false(is_there(place, "alarm-20231114T221321Z-7.json"));
+	assert_true(is_there(place, "alarm-20231114T221322Z-7.heap.txt"));
+	assert_true(is_there(place, "alarm-20231114T221320Z-7.heap") &&
+		    is_there(place, "alarm-20231114T221320Z-7.heap.txt.bak"));
+	/* A look at one that was removed comes too late. */
+	snprintf(path, sizeof(path), "%s/alarm-20231114T221320Z-7.json", place->path);
+	assert_int_equal(store_new_heap(&place->store, path, STORE_HEAP_TEXT, other, sizeof(other)),
+			 -ENOENT);
+	/* Of more alarms than may be kept, the looks go with them. */
+	for (int i = 0; i < STORE_ALARMS_MOST; i++)
+		make_alarm(place, NOW + 100 + i, 7, 4096);
+	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
+	assert_int_equal(sizes.alarms, STORE_ALARMS_MOST);
+	assert_false(is_there(place, "alarm-20231114T221322Z-7.heap.txt"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_names),  TEST(test_folder),	    TEST(test_corrupt),
 		TEST(test_trim),   TEST(test_trim_goes_on), TEST(test_other_version),
-		TEST(test_notify), TEST(test_alarms),
+		TEST(test_notify), TEST(test_alarms),	    TEST(test_looks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,7 +239,7 @@ static void test_crowd(void **state)
 {
 	static const struct counts_ops ops = {.read = crowd_read};
 	static struct alarm_rules rules;
-	struct alarms *alarms = alarms_new(NULL);
+	struct alarms *alarms = alarms_new(NULL, NULL);
 	struct counts counts;
 	char why[256];
 
@@ -331,7 +331,7 @@ static void test_places(void **state)
 		      {7, "api.service", 1}};
 	static const struct counts_ops ops = {.read = places_read};
 	static struct alarm_rules rules;
-	struct alarms *alarms = alarms_new(NULL);
+	struct alarms *alarms = alarms_new(NULL, NULL);
 	struct counts counts;
 	char why[256];
 
@@ -357,7 +357,7 @@ static void test_places(void **state)
 /* What was not told in a minute is counted. */
 static void test_held(void **state)
 {
-	struct alarms *alarms = alarms_new(NULL);
+	struct alarms *alarms = alarms_new(NULL, NULL);
 	int stderr_was = dup(STDERR_FILENO);
 	FILE *said = tmpfile();
 	char text[256];
@@ -384,7 +384,7 @@ static void test_other_rules(void **state)
 {
 	static const struct counts_ops ops = {.read = crowd_read};
 	static struct alarm_rules rules, more;
-	struct alarms *alarms = alarms_new(NULL);
+	struct alarms *alarms = alarms_new(NULL, NULL);
 	const struct alarm_series *series;
 	struct alarm_subject *s;
 	struct counts counts;

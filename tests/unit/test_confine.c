@@ -91,7 +91,7 @@ static int clone_a_namespace(void)
 
 static int talk_to_the_network(void)
 {
-	return socket(AF_INET, SOCK_STREAM, 0);
+	return socket(AF_INET, SOCK_STREAM, 0) < 0 ? -1 : 0;
 }
 
 static int talk_to_the_kernel(void)
@@ -376,6 +376,79 @@ static void test_relay(void **state)
 		assert_int_equal(outcome(CONFINE_EXAMINE | CONFINE_RELAY, attempts[i]), EPERM);
 }
 
+static int send_datagrams(void)
+{
+	return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) < 0 ? -1 : 0;
+}
+
+static int talk_over_ipv6(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* A host may have none. */
+	return fd < 0 && errno != EAFNOSUPPORT ? -1 : 0;
+}
+
+static int talk_another_protocol(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 132 /* SCTP */);
+}
+
+static int make_packets(void)
+{
+	return socket(AF_INET, SOCK_RAW, 0);
+}
+
+static int wait_for_clients(void)
+{
+	return listen(socket(AF_INET, SOCK_STREAM, 0), 1);
+}
+
+static int take_a_port(void)
+{
+	const struct sockaddr address = {.sa_family = AF_INET};
+
+	return bind(socket(AF_INET, SOCK_STREAM, 0), &address, sizeof(address));
+}
+
+static int talk_to_services(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 ? -1 : 0;
+}
+
+static int send_to_services(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0 ? -1 : 0;
+}
+
+/* Who pushes profiles can connect, and nothing else; who looks up names can also ask. */
+static void test_network(void **state)
+{
+	static int (*const attempts[])(void) = {make_packets, talk_another_protocol,
+						wait_for_clients, take_a_port, talk_to_the_kernel};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(outcome(CONFINE_CONNECT, talk_to_the_network), 0);
+	assert_int_equal(outcome(CONFINE_CONNECT, talk_over_ipv6), 0);
+	assert_int_equal(outcome(CONFINE_CONNECT, talk_to_neighbours), 0);
+	assert_int_equal(outcome(CONFINE_CONNECT, send_datagrams), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_to_the_network), 0);
+	assert_int_equal(outcome(CONFINE_RESOLVE, send_datagrams), 0);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_over_ipv6), 0);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_to_neighbours), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, talk_to_services), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, send_to_services), EPERM);
+	assert_int_equal(outcome(CONFINE_CONNECT, talk_to_services), 0);
+	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+		assert_int_equal(outcome(CONFINE_CONNECT, attempts[i]), EPERM);
+		assert_int_equal(outcome(CONFINE_RESOLVE, attempts[i]), EPERM);
+	}
+	assert_int_equal(outcome(CONFINE_RESOLVE, load_bpf), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, fork_again), EPERM);
+	assert_int_equal(outcome(CONFINE_RESOLVE, make_a_new_file), EPERM);
+}
+
 static void test_goes_on(void **state)
 {
 	static int (*const attempts[])(void) = {read_a_file, fork_again, get_memory,
@@ -441,11 +514,12 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_by_need),
-		cmocka_unit_test(test_openat2),	     cmocka_unit_test(test_write),
-		cmocka_unit_test(test_create),	     cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_relay),	     cmocka_unit_test(test_goes_on),
-		cmocka_unit_test(test_end_of_trace), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_by_need),
+		cmocka_unit_test(test_openat2), cmocka_unit_test(test_write),
+		cmocka_unit_test(test_create),	cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_relay),	cmocka_unit_test(test_network),
+		cmocka_unit_test(test_goes_on), cmocka_unit_test(test_end_of_trace),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@ static struct kernel_features kernel(bool batched, const char *lacking)
 	struct kernel_features k = {
 		.btf = true,
 		.batched_counters = batched,
+		.huge_page_bytes = 2 << 20,
 		.uprobes = true,
 		.function_ends = true,
 		.symbols = true,
@@ -291,6 +292,48 @@ static void test_cache(void **state)
 	assert_null(event_sources_refusal(&cache, &k));
 }
 
+/* Huge pages: only if they are asked for; a kernel without any says so once. */
+static void test_huge(void **state)
+{
+	static const struct session_options huge = {.huge = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&huge, &modern), "rss lifecycle huge collapse");
+	assert_string_equal(loaded(&huge, &legacy), "rss lifecycle fault copies huge collapse");
+	k = kernel(false, "btf_trace_mm_collapse_huge_page");
+	assert_string_equal(loaded(&huge, &k), "rss lifecycle huge");
+	assert_string_equal(
+		notes(&huge, &k),
+		"this kernel has no mm_collapse_huge_page tracepoints: small pages that "
+		"become huge ones are not counted\n");
+	k.huge_page_bytes = 0;
+	assert_string_equal(loaded(&huge, &k), "rss lifecycle");
+	assert_string_equal(notes(&huge, &k),
+			    "this kernel has no transparent huge pages: there are none to count\n");
+	assert_string_equal(notes(&none, &k), "");
+	assert_null(event_sources_refusal(&huge, &k));
+}
+
+/* Swap: what comes back needs faults told one by one. What others take needs nothing more. */
+static void test_swap(void **state)
+{
+	static const struct session_options swap = {.faults = true, .swap = true},
+					    external = {.external = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&swap, &modern), "rss lifecycle fault copies swap swap_in");
+	assert_string_equal(notes(&swap, &modern), "");
+	assert_string_equal(loaded(&swap, &legacy), "rss lifecycle fault copies swap");
+	assert_non_null(strstr(notes(&swap, &legacy), "which lines bring pages back from swap"));
+	k = kernel(false, "btf_trace_page_fault_user");
+	assert_string_equal(loaded(&swap, &k), "rss lifecycle swap");
+	assert_non_null(strstr(notes(&swap, &k), "(arm64 has none)"));
+	assert_string_equal(loaded(&external, &modern), "rss lifecycle external");
+	assert_string_equal(notes(&external, &legacy), "");
+}
+
 /* The kernel's own memory: only if it is asked for. */
 static void test_kernel_memory(void **state)
 {
@@ -421,6 +464,9 @@ static void test_check(void **state)
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
 		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
 		"--events cache)\n"
+		"transparent huge pages (for --events huge)\n"
+		"tracepoints huge_memory:mm_collapse_huge_page, _isolate (for --events huge)\n"
+		"page faults told one by one (for --events swap)\n"
 		"sizes of page tables (for --events kernel)\n"
 		"page fault tracepoints (for --events kernel)\n"
 		"tracepoints kmem:kmem_cache_alloc, kmalloc, kmem_cache_free, kfree, "
@@ -448,6 +494,9 @@ static void test_check(void **state)
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
 		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
 		"--events cache)\n"
+		"transparent huge pages (for --events huge)\n"
+		"tracepoints huge_memory:mm_collapse_huge_page, _isolate (for --events huge)\n"
+		"page faults told one by one (for --events swap)\n"
 		"sizes of page tables (for --events kernel)\n"
 		"page fault tracepoints (for --events kernel)\n"
 		"tracepoints kmem:kmem_cache_alloc, kmalloc, kmem_cache_free, kfree, "
@@ -572,6 +621,8 @@ int main(void)
 		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_swap),
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_kernel_memory),
 		cmocka_unit_test(test_last_words),

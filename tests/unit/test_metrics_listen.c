@@ -208,6 +208,7 @@ static void secrets(void **state)
 		{"short\n", 0600, "16 to 1024 characters"},
 		{"", 0600, "16 to 1024 characters"},
 		{"0123456789 abcdef\n", 0600, "no blanks"},
+		{TOKEN "\n" TOKEN "\n", 0600, "it has more than one line"},
 		{"0123456789\x80"
 		 "abcdef\n",
 		 0600, "no blanks"},

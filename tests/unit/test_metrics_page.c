@@ -36,10 +36,50 @@ static void test_interpreters(void **state)
 	free(all);
 }
 
+static void test_push(void **state)
+{
+	const struct push_counts pushed = {
+		.sent = 1,
+		.failed = 2,
+		.dropped = {[PUSH_DROP_FULL] = 3,
+			    [PUSH_DROP_REFUSED] = 4,
+			    [PUSH_DROP_ENDED] = 5,
+			    [PUSH_DROP_OLD] = 8},
+		.bytes = 6,
+		.waiting = 7,
+		.names = true,
+	};
+	static const char *const lines[] = {
+		"\npymem_push_sent_total 1\n",
+		"\npymem_push_bytes_total 6\n",
+		"\npymem_push_failed_total 2\n",
+		"\npymem_push_dropped_total{why=\"full\"} 3\n",
+		"\npymem_push_dropped_total{why=\"refused\"} 4\n",
+		"\npymem_push_dropped_total{why=\"ended\"} 5\n",
+		"\npymem_push_dropped_total{why=\"old\"} 8\n",
+		"\npymem_push_waiting 7\n",
+		"\npymem_push_names 1\n",
+	};
+	struct metrics_form form = {};
+	size_t size = 0;
+	char *text = NULL;
+
+	(void)state;
+	form.out = open_memstream(&text, &size);
+	assert_non_null(form.out);
+	put_push(&form, &pushed);
+	assert_int_equal(fclose(form.out), 0);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("%s: %s", lines[i], text);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_interpreters),
+		cmocka_unit_test(test_push),
 	};
 
 	return cmocka_run_group_tests_name("metrics_page", tests, NULL, NULL);

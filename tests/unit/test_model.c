@@ -422,6 +422,45 @@ static void test_stalls(void **state)
 	assert_int_equal(p->lines[0].location->line, 9);
 }
 
+/* Extras belong to the innermost line; pages become bytes. */
+static void test_extras(void **state)
+{
+	struct model *model = *state;
+	struct model_process *p = add_process(model);
+	const struct model_location *leaf = model_location(model, "a.py", "leaf", 9, 8);
+	const struct model_location *top = model_location(model, "a.py", "<module>", 20, 1);
+	const struct model_location *frames[] = {leaf, top};
+	const struct pymem_counters none = {};
+	const struct pymem_vmcalls v = {.extras = {[PYMEM_EXTRA_HUGE_PAGES] = 3,
+						   [PYMEM_EXTRA_COLLAPSES] = 2,
+						   [PYMEM_EXTRA_COLLAPSE_FILLED] = 7,
+						   [PYMEM_EXTRA_SWAPIN_NS] = 11}};
+	const struct model_line *line;
+
+	model->huge_page_bytes = 2 << 20;
+	assert_int_equal(model_add_stack(model, p, frames, 2, false, &none, &v), 0);
+	assert_int_equal(model_add_stack(model, p, frames, 2, false, &none, &v), 0);
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(model_compute(model), 0);
+	line = find(p, "leaf", 9);
+	assert_int_equal(line->extras[PYMEM_EXTRA_HUGE_PAGES], 6);
+	assert_int_equal(line->extras[PYMEM_EXTRA_COLLAPSES], 4);
+	assert_int_equal(line->extras[PYMEM_EXTRA_COLLAPSE_FILLED], 14 * PAGE);
+	assert_int_equal(line->extras[PYMEM_EXTRA_SWAPIN_NS], 22);
+	assert_int_equal(find(p, "<module>", 20)->extras[PYMEM_EXTRA_HUGE_PAGES], 0);
+	assert_int_equal(model_huge_bytes(model, line->extras), (12 << 20) + 14 * PAGE);
+	assert_int_equal(model_huge_untouched(model, line->extras), (12 << 20) + 8 * PAGE);
+	p->lost_extras[PYMEM_EXTRA_HUGE_PAGES] = 1;
+	assert_int_equal(model_extra(p, PYMEM_EXTRA_HUGE_PAGES), 7);
+	/* There is room for a few who took pages; one of them may take more. */
+	for (int i = 1; i < 9; i++)
+		model_add_taker(p, i, "x", 5);
+	model_add_taker(p, 2, "x", 1);
+	model_add_taker(p, 0, "nobody", 1);
+	assert_int_equal(p->takers[1].bytes, 6);
+	assert_int_equal(p->takers[PYMEM_TAKERS - 1].pid, PYMEM_TAKERS);
+}
+
 static void test_sorts(void **state)
 {
 	static const struct {
@@ -566,6 +605,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_imports, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_imports_gathered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_extras, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sorts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),

@@ -171,6 +171,33 @@ static void test_windows(void **state)
 	check(g, model_of(g, 2), 1, 0);
 }
 
+/* Windows in turns have all that came. What they need is no time of somebody who asks. */
+static void test_pushed(void **state)
+{
+	struct given *g = *state;
+	struct table_stack *runs;
+
+	for (uint32_t id = 1; id <= 3; id++)
+		table_add_image(&g->table, id);
+	runs = table_add_stack(&g->table, 1, 10, 1, 0);
+	grow(g, runs, 100);
+	assert_int_equal(pprof_source_open(g->source, PPROF_PUSHED), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned window = PPROF_PUSHED + i % 2, other = PPROF_PUSHED + (i + 1) % 2;
+
+		grow(g, runs, 5 + i);
+		assert_int_equal(pprof_source_open(g->source, other), 0);
+		check(g, model_of(g, window), 1, 5 + i);
+		pprof_source_close(g->source, window);
+	}
+	finish(g, 2);
+	assert_true(pprof_source_took_ns(g->source) > 0);
+	assert_int_equal(pprof_source_asked_ns(g->source), 0);
+	assert_int_equal(pprof_source_open(g->source, 0), 0);
+	finish(g, 3);
+	assert_true(pprof_source_asked_ns(g->source) > 0);
+}
+
 /* What can't be read is told; the source goes on. */
 static void test_failures(void **state)
 {
@@ -242,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pushed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 	};

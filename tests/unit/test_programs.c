@@ -116,7 +116,7 @@ static void test_paths(void **state)
 	other = add_process(model, 2, large);
 	ADD(model, other, 1, {"/srv/app/other.py", "f", 1}, {"/srv/app/other.py", "g", 2});
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 12000, gone, &count), 0);
+	assert_int_equal(model_gather_ended(model, 13000, gone, &count), 0);
 	assert_int_equal(count, 1);
 	model_clear(model);
 	assert_int_equal(model_compute(model), 0);

@@ -295,6 +295,37 @@ static void test_stalls(void **state)
 	assert_int_equal(ns, 30);
 }
 
+/* The same of a stack whose pages became huge ones, and of what no stack has. */
+static void test_extras(void **state)
+{
+	struct run *run = *state;
+	const struct model_process *p;
+	struct table_stack *a;
+
+	run_begin(run, NULL);
+	run->table.facts.extras = PYMEM_EXTRA_HUGE | PYMEM_EXTRA_EXTERNAL;
+	run->table.facts.huge_page_bytes = 2 << 20;
+	give_image(run, 1);
+	a = table_add_stack(&run->table, 1, 10, 2, 0);
+	change(run, a, 5);
+	run_tick(run, 1);
+	a->has_vmcalls = true;
+	a->vmcalls.extras[PYMEM_EXTRA_HUGE_PAGES] = 2;
+	run_tick(run, 1);
+	a->vmcalls.extras[PYMEM_EXTRA_HUGE_PAGES] = 5;
+	table_image(&run->table, 1)->record.lost_extras[PYMEM_EXTRA_TAKEN] = 3;
+	run_end(run, 1);
+	run_same(run);
+	assert_int_equal(run->model->extras, PYMEM_EXTRA_HUGE | PYMEM_EXTRA_EXTERNAL);
+	assert_int_equal(run->model->huge_page_bytes, 2 << 20);
+	p = run_process(run->model, 1);
+	assert_int_equal(model_extra(p, PYMEM_EXTRA_HUGE_PAGES), 5);
+	assert_int_equal(p->lost_extras[PYMEM_EXTRA_TAKEN], 3 * run->model->page_size);
+	p = run_process(run_window(run, 1, 2), 1);
+	assert_int_equal(model_extra(p, PYMEM_EXTRA_HUGE_PAGES), 2);
+	assert_int_equal(p->lost_extras[PYMEM_EXTRA_TAKEN], 0);
+}
+
 static struct table_cached *give_cached(struct run *run, size_t stack, const char *path)
 {
 	struct table_cached *row = &run->table.cached[run->table.cached_count++];
@@ -639,8 +670,9 @@ int main(void)
 		RUN(test_touched),	 RUN(test_facts),
 		RUN(test_gone),		 RUN(test_no_end),
 		RUN(test_empty_stack),	 RUN(test_while_recording),
-		RUN(test_threads),	 RUN(test_stalls),
-		RUN(test_cached),	 RUN(test_kernel),
+		RUN(test_threads),	 RUN(test_extras),
+		RUN(test_stalls),	 RUN(test_cached),
+		RUN(test_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,8 @@ static void test_fields_of_records(void **state)
 				    .unwatched_writes = 3,
 				    .threads = 4,
 				    .lost_stalls = 5,
-				    .lost_stall_ns = 6};
+				    .lost_stall_ns = 6,
+				    .lost_extras = {7, 8, 9}};
 	struct pymem_proc again = {};
 	struct amounts amounts;
 	int i;
@@ -174,6 +175,32 @@ static void test_rows(void **state)
 	free(buffer.bytes);
 }
 
+/* Fields of a later version are passed over. */
+static void test_fields_of_later(void **state)
+{
+	struct amounts_buffer buffer = {};
+	struct amounts_reader reader;
+	struct amounts row;
+	uint64_t id, flags;
+
+	(void)state;
+	amounts_put_number(&buffer, 7);
+	amounts_put_number(&buffer, 0);
+	amounts_put_number(&buffer, 1 | 1ull << 63);
+	amounts_put_number(&buffer, 2 * 300);
+	amounts_put_number(&buffer, 2 * 1000);
+	row = (struct amounts){.at = {4}};
+	amounts_put(&buffer, 8, 0, &row);
+	reader = (struct amounts_reader){buffer.bytes, buffer.bytes + buffer.size, false};
+	assert_true(amounts_next(&reader, &id, &flags, &row));
+	assert_true(id == 7 && row.at[0] == 300);
+	assert_true(amounts_next(&reader, &id, &flags, &row));
+	assert_true(id == 8 && row.at[0] == 4);
+	assert_false(amounts_next(&reader, &id, &flags, &row));
+	assert_false(reader.failed);
+	free(buffer.bytes);
+}
+
 /* What a stack mostly has takes few bytes. */
 static void test_small(void **state)
 {
@@ -218,7 +245,8 @@ static void test_hostile_rows(void **state)
 {
 	static const unsigned char endless[16] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 						  0xff, 0xff, 0xff, 0xff, 0xff};
-	static const unsigned char mask[] = {1, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 2};
+	/* The value of a later version's field is missing. */
+	static const unsigned char mask[] = {1, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40};
 	struct amounts row = {.at = {INT64_MIN, 300, -7}}, read;
 	struct amounts_buffer buffer = {};
 	struct amounts_reader reader;
@@ -457,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_hostile_parts),
+		cmocka_unit_test(test_fields_of_later),
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_numbers_and_bytes),
 		cmocka_unit_test(test_hostile_rows),

@@ -82,6 +82,11 @@ static const struct golden {
 	 "table",
 	 false,
 	 {.verbose = true, .width = 40, .top = 2, .sort = MODEL_SORT_CACHED}},
+	{"table-extras-120.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 120, .sort = MODEL_SORT_GROWN}},
+	{"extras.json", "json", false, {.sort = MODEL_SORT_GROWN}},
 	{"cached.json", "json", false, {.sort = MODEL_SORT_CACHED}},
 	{"cached.csv", "csv", false, {.sort = MODEL_SORT_CACHED}},
 	{"table-kernel-120.txt",
@@ -146,6 +151,8 @@ static void test_goldens(void **state)
 			profile_fill_touched(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_STALLED)
 			profile_fill_stalled(&profile);
+		else if (strstr(goldens[i].name, "extras"))
+			profile_fill_extras(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_CACHED)
 			profile_fill_cached(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_KERNEL)

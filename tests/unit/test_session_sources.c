@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "kernel/bpf_object.h"
@@ -81,6 +82,7 @@ static struct session *session_of(bool legacy, const struct session_options *opt
 	session->kernel.btf = session->kernel.uprobes = session->kernel.function_ends = true;
 	session->kernel.symbols = true;
 	session->kernel.batched_counters = legacy;
+	session->kernel.huge_page_bytes = 2 << 20;
 	event_sources_ask(&session->kernel);
 	for (unsigned i = 0; i < session->kernel.type_count; i++)
 		session->kernel.types[i].found =
@@ -106,6 +108,9 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 						  .syscalls = true,
 						  .stalls = true,
 						  .cache = true,
+						  .huge = true,
+						  .swap = true,
+						  .external = true,
 						  .kernel = true,
 						  .last_words = true,
 						  .lines = true};
@@ -124,7 +129,8 @@ static void test_order(void **state)
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
 					      "compaction_begin compaction_end cache_deleted "
-					      "cache_added cache_object_freed plain_object_freed "
+					      "cache_added collapse_isolates collapse_ends "
+					      "cache_object_freed plain_object_freed "
 					      "cache_object plain_object task_made pages_freed "
 					      "pages_made signal_sent "
 					      "signal_delivered victim_marked rss_stat");
@@ -139,6 +145,7 @@ static void test_order(void **state)
 			"rss_stat victim_marked signal_delivered signal_sent "
 			"pages_made pages_freed task_made plain_object cache_object "
 			"plain_object_freed cache_object_freed "
+			"collapse_ends collapse_isolates "
 			"cache_added cache_deleted compaction_end compaction_begin memcg_end "
 			"memcg_begin direct_end direct_begin madvise_ends "
 			"mremap_ends munmap_ends mmap_ends brk_ends "
@@ -181,6 +188,11 @@ static void test_loaded(void **state)
 	assert_int_equal(*session->bpf.knob.watch_kernel, 0);
 	assert_false(bpf_map__autocreate(session->bpf.map.cached) ||
 		     bpf_map__autocreate(session->bpf.map.cache_files));
+	assert_int_equal(session_extras(session), 0);
+	assert_int_equal(session_huge_page_bytes(session), 0);
+	assert_false(*session->bpf.knob.watch_huge || *session->bpf.knob.watch_swap ||
+		     *session->bpf.knob.watch_waits || *session->bpf.knob.watch_takers ||
+		     is_loaded(session, "collapse_ends"));
 	session_close(session);
 
 	session = session_of(false, &everything, "btf_trace_mm_compaction_end");
@@ -193,6 +205,12 @@ static void test_loaded(void **state)
 	assert_int_equal(*session->bpf.knob.watch_kernel, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.cache_chunks));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.cached), PYMEM_CACHED_PLACES);
+	assert_int_equal(session_extras(session), PYMEM_EXTRA_HUGE | PYMEM_EXTRA_SWAP |
+							  PYMEM_EXTRA_WAITS | PYMEM_EXTRA_EXTERNAL);
+	assert_int_equal(session_huge_page_bytes(session), 2 << 20);
+	assert_int_equal(*session->bpf.knob.watch_huge, (2 << 20) / sysconf(_SC_PAGESIZE));
+	assert_true(*session->bpf.knob.watch_swap && *session->bpf.knob.watch_waits &&
+		    *session->bpf.knob.watch_takers && is_loaded(session, "collapse_ends"));
 	session_close(session);
 
 	session = session_of(false, &none, NULL);

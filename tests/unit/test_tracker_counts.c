@@ -118,6 +118,15 @@ static void test_digest(void **state)
 	assert_true(digest(g) == before);
 	stack->calls.stalls[PYMEM_STALL_MEMCG]++;
 	assert_true(digest(g) != before);
+	/* One whose pages become a huge one, and a process whose pages others take. */
+	g->session->counts_stalls = false;
+	g->session->extras = PYMEM_EXTRA_HUGE;
+	before = digest(g);
+	stack->calls.extras[PYMEM_EXTRA_COLLAPSES]++;
+	assert_true(digest(g) != before);
+	before = digest(g);
+	fake_proc(g->session, g->self)->lost_extras[PYMEM_EXTRA_TAKEN]++;
+	assert_true(digest(g) != before);
 }
 
 static int no_image(const struct counts_image *image, void *arg)
@@ -195,6 +204,44 @@ static void test_stalls_of_nobody(void **state)
 	p = process(built(g, false), g->self);
 	assert_int_equal(p->lost_stalls, 3);
 	assert_int_equal(p->lost_stall_ns, 57);
+}
+
+/* Extras: of stacks, of none, and of one whose code object never arrived. Who took pages. */
+static void test_extras(void **state)
+{
+	struct given *g = *state;
+	struct counts counts = tracker_counts(&g->tracker);
+	struct counts_facts facts;
+	const struct model_process *p;
+	struct fake_stack *stack;
+	struct pymem_proc *proc;
+
+	g->session->extras = PYMEM_EXTRA_HUGE | PYMEM_EXTRA_EXTERNAL;
+	fake_charge(g->session, g->self, 5, true, 3);
+	stack = fake_stack(g->session, g->self, 5, true);
+	stack->has_calls = true;
+	stack->calls.extras[PYMEM_EXTRA_HUGE_PAGES] = 4;
+	fake_charge(g->session, g->self, 6, false, 3);
+	stack = fake_stack(g->session, g->self, 6, false);
+	stack->has_calls = true;
+	stack->calls.extras[PYMEM_EXTRA_COLLAPSE_FILLED] = 2;
+	proc = fake_proc(g->session, g->self);
+	proc->lost_extras[PYMEM_EXTRA_COLLAPSE_FILLED] = 5;
+	proc->lost_extras[PYMEM_EXTRA_TAKEN] = 9;
+	proc->takers[0] = (struct pymem_taker){.pid = 77, .pages = 6};
+	memset(proc->takers[0].comm, 'k', sizeof(proc->takers[0].comm)); /* without an end */
+	p = process(built(g, false), g->self);
+	assert_int_equal(model_extra(p, PYMEM_EXTRA_HUGE_PAGES), 4);
+	assert_int_equal(p->lost_extras[PYMEM_EXTRA_HUGE_PAGES], 0);
+	assert_int_equal(p->lost_extras[PYMEM_EXTRA_COLLAPSE_FILLED], 7 * g->page);
+	assert_int_equal(model_extra(p, PYMEM_EXTRA_TAKEN), 9 * g->page);
+	assert_int_equal(p->takers[0].pid, 77);
+	assert_string_equal(p->takers[0].comm, "kkkkkkkkkkkkkkk");
+	assert_int_equal(p->takers[0].bytes, 6 * g->page);
+	assert_int_equal(p->takers[1].pid, 0);
+	counts.ops->facts(counts.self, &facts);
+	assert_int_equal(facts.extras, g->session->extras);
+	assert_int_equal(facts.huge_page_bytes, 2 << 20);
 }
 
 /* A place of the stack `hash` of this process, which is more than PYMEM_LOSS_COUNT, and a file in
@@ -647,14 +694,23 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_live),	   TEST(test_digest),
-		TEST(test_unknown_frames), TEST(test_taken),
-		TEST(test_when),	   TEST(test_late),
-		TEST(test_after_record),   TEST(test_not_reported),
-		TEST(test_facts),	   cmocka_unit_test(test_any_history),
-		TEST(test_stalls),	   TEST(test_stalls_of_nobody),
-		TEST(test_cached),	   TEST(test_cached_names),
-		TEST(test_cached_ended),   TEST(test_kernel),
+		TEST(test_live),
+		TEST(test_digest),
+		TEST(test_unknown_frames),
+		TEST(test_taken),
+		TEST(test_when),
+		TEST(test_late),
+		TEST(test_after_record),
+		TEST(test_not_reported),
+		TEST(test_facts),
+		cmocka_unit_test(test_any_history),
+		TEST(test_extras),
+		TEST(test_stalls),
+		TEST(test_stalls_of_nobody),
+		TEST(test_cached),
+		TEST(test_cached_names),
+		TEST(test_cached_ended),
+		TEST(test_kernel),
 		TEST(test_kernel_ended),
 	};
 

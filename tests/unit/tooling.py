@@ -61,7 +61,7 @@ class Make(unittest.TestCase):
         for target in ("check", "check-fast", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
                        "demo", "check-arm64", "check-wheel", "check-fleet", "check-memory-profiler",
                        "check-cpython", "dist", "check-dist",
-                       "deb", "rpm", "check-deb"):
+                       "deb", "rpm", "check-deb", "image", "check-install"):
             with self.subTest(target):
                 self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
 
@@ -166,7 +166,8 @@ class Packages(unittest.TestCase):
                 expected = sorted(m.name for m in tar.getmembers() if not m.isdir())
                 tar.extractall(folder)
             self.assertIn("python/LICENSES", expected)
-            for name in ("build/x.o", "out/of/make/x.o", "other/able", "other/user/x.o", "dist/x.tar.xz", "debian/control",
+            for name in ("build/x.o", "out/of/make/x.o", "other/able", "other/user/x.o", "dist/x.tar.xz", "dist.new.x/y.tar.xz",
+                         "debian/control",
                          ".pc/x", "python/build/x.py", "python/src/pymem_bpf/_lines.abi3.so",
                          "python/src/pymem_bpf/__pycache__/x.pyc", "python/src/x.egg-info/PKG-INFO"):
                 os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)

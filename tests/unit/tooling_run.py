@@ -79,6 +79,19 @@ class Ends(Folder):
         self.assertEqual(self.runs("test_a"), 1)
         self.assertIn("slowest of unit:", lines)
 
+    def test_seconds_of_the_whole_run(self):
+        """Those of what is run again too: each of the four runs sleeps."""
+        path = self.binary("test_a", "= 1")
+        with open(path) as f:
+            text = f.read()
+        self.program("test_a", text.replace("echo run", "sleep 1; echo run", 1))
+        began = time.monotonic()
+        status, lines = self.run_unit(path)
+        took = time.monotonic() - began
+        self.assertEqual((status, self.runs("test_a")), (0, 4))
+        self.assertRegex(lines[-3], r"^\d+ s in all$")
+        self.assertTrue(4 <= int(lines[-3].split()[0]) <= took + 0.5, (lines[-3], took))
+
     def test_unsteady(self):
         status, lines = self.run_unit(self.binary("test_a", "= 1"))
         self.assertEqual((status, lines[-2:]), (0, ["1 unsteady, of at most 3", "2 passed, 0 failed"]))

@@ -6,6 +6,7 @@ read these, and the lines "# guest:" and "# cost:". in_guest.sh runs it. The exi
 failed checks.
 """
 import contextlib
+import glob
 import os
 import re
 import signal
@@ -26,6 +27,7 @@ import kernel_side  # noqa: E402
 import serving  # noqa: E402
 import test_cache  # noqa: E402
 import test_ends  # noqa: E402
+import test_extras  # noqa: E402
 import test_last_words  # noqa: E402
 import test_vm_calls  # noqa: E402
 
@@ -44,7 +46,7 @@ SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
 FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "killed_check", "kill_9",
         "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
-        "page_cache")
+        "page_cache", "huge_pages", "swapped")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -277,6 +279,39 @@ def page_cache():
     comment("page cache: %d bytes, %d there" % (file["bytes"], file["there_bytes"]))
 
 
+def huge_pages():
+    """Huge pages that become resident as a whole, and those that a line puts together (from 6.1 on)."""
+    truth, image, target = test_extras.run(types.SimpleNamespace(command=PYTHON), "huge_filled", "huge")
+    test_extras.check_huge(truth, image, target)
+    comment("huge pages: %r, collapse: %s" % (image["huge"], "refused" if truth["collapsed"] else "done"))
+
+
+@contextlib.contextmanager
+def swap(size=64 << 20):
+    """Swap in a file: by a loop device, since the guest's only disks are others' folders and memory."""
+    cache = os.environ.get("PYMEM_CACHE") or os.path.expanduser("~/.cache/pymem-bpf")
+    module, = glob.glob("%s/kernels/*/**/modules/%s/kernel/drivers/block/loop.ko*" % (cache, os.uname().release),
+                        recursive=True)
+    subprocess.run(["insmod", module], check=True)
+    with tempfile.NamedTemporaryFile(dir="/tmp") as f:
+        os.posix_fallocate(f.fileno(), 0, size)
+        device = subprocess.run(["losetup", "--find", "--show", f.name], check=True,
+                                stdout=subprocess.PIPE).stdout.decode().strip()
+        try:
+            subprocess.run(["mkswap", device], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["swapon", device], check=True)
+            yield
+        finally:
+            subprocess.run(["swapoff", device], check=True)
+            subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def swapped():
+    """What goes to swap and comes back, on the line that brings it back, and the wait for it."""
+    with swap():
+        test_extras.check_swap(types.SimpleNamespace(command=PYTHON))
+
+
 def lines():
     """Amounts by the walk stay what they are under --lines."""
     together(LINES, ["--lines"])
@@ -506,7 +541,7 @@ def last_words_of_host():
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host, page_cache)}
+    last_words_of_host, page_cache, huge_pages, swapped)}
 
 
 def chosen():

@@ -21,7 +21,7 @@ struct page {
 };
 
 struct image_faults image_faults;
-long image_reads, image_steps;
+long image_reads, image_bytes, image_steps, image_messages;
 struct image_note *image_notes;
 long image_notes_room;
 
@@ -141,6 +141,7 @@ bool image_peek(void *to, uint64_t size, uint64_t from)
 int image_read(void *to, __u32 size, __u64 from)
 {
 	image_reads++;
+	image_bytes += size;
 	if (image_notes && image_reads <= image_notes_room)
 		image_notes[image_reads - 1] = (struct image_note){from, size};
 	if (image_reads == image_faults.fail_read || !copy(to, size, from, image_reads))
@@ -150,6 +151,7 @@ int image_read(void *to, __u32 size, __u64 from)
 
 bool step_fails(enum walker_step step)
 {
-	(void)step;
+	if (step == WALKER_RING)
+		image_messages++;
 	return ++image_steps == image_faults.fail_step;
 }

@@ -24,7 +24,8 @@ struct image_faults {
 };
 
 extern struct image_faults image_faults;
-extern long image_reads, image_steps; /* so far; set to 0 before an event */
+/* So far; set to 0 before an event. Messages: those that were tried to be sent. */
+extern long image_reads, image_bytes, image_steps, image_messages;
 
 void image_open(pid_t pid);
 void image_close(void);

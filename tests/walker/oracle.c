@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostile.h"
 #include "image.h"
 #include "python/py_fingerprint.h"
 #include "track/store.h"
@@ -15,7 +16,7 @@
 #define THREADS 4
 
 struct tally {
-	long right, cut, undelivered, lost[PYMEM_LOSS_COUNT], runs, most_reads;
+	long right, cut, undelivered, lost[PYMEM_LOSS_COUNT], runs, most_reads, most_messages;
 };
 
 static struct truth truths[THREADS];
@@ -238,10 +239,14 @@ static void count_loss(int err, const struct oracle *o)
 	tally.lost[cause]++;
 }
 
-/* All lists together, plus a few words for each interpreter and each state found. */
+/* What an event may read: docs/DESIGN.md, "What one event may cost". All lists together, a few
+ * words for each interpreter and each state found; frames; 16 reads to name a code object, and 23
+ * to send one. Of what is sent each message counts, and one code object of which the reading fails.
+ */
 static long reads_bound(void)
 {
-	return 2l * walker_search_steps() + 2l * walker_interpreters() * 8 + PYMEM_MAX_FRAMES * 64l;
+	return walker_search_steps() + walker_interpreters() * 5l + 8 + PYMEM_MAX_WALK +
+	       PYMEM_MAX_FRAMES * 16l + (image_messages + 1) * 23;
 }
 
 void oracle_judge(int err, const struct oracle *o)
@@ -252,6 +257,8 @@ void oracle_judge(int err, const struct oracle *o)
 	tally.runs++;
 	if (image_reads > tally.most_reads)
 		tally.most_reads = image_reads;
+	if (image_messages > tally.most_messages)
+		tally.most_messages = image_messages;
 	if (image_reads > reads_bound())
 		walker_broken("more reads than there can be");
 	if (err) {
@@ -269,7 +276,7 @@ void oracle_judge(int err, const struct oracle *o)
 		tally.undelivered++;
 }
 
-void oracle_report(long reads, unsigned word_count)
+void oracle_report(long reads, unsigned word_count, const struct hostile_costs *costs)
 {
 	static const char *const names[] = {
 #define NAME(id, name, text) name,
@@ -283,7 +290,11 @@ void oracle_report(long reads, unsigned word_count)
 	for (unsigned i = 0; i < PYMEM_LOSS_COUNT; i++)
 		if (tally.lost[i])
 			printf(", %ld %s", tally.lost[i], names[i]);
-	printf(", %ld undelivered; at most %ld reads\n", tally.undelivered, tally.most_reads);
+	printf(", %ld undelivered; at most %ld reads, %ld messages", tally.undelivered,
+	       tally.most_reads, tally.most_messages);
+	printf("; hostile: %ld reads of states, %ld of frames, %ld of code objects, %ld and %ld "
+	       "messages\n",
+	       costs->lists, costs->shims, costs->deep, costs->deep_messages, costs->late_messages);
 }
 
 void oracle_fini(void)

@@ -62,7 +62,8 @@ void oracle_judge(int err, const struct oracle *o);
 void oracle_complain(unsigned i, const char *file, const char *function, int line,
 		     const struct oracle *o) __attribute__((noreturn));
 
-/* Prints the counts of all events, and the reads and words of one walk. */
-void oracle_report(long reads, unsigned word_count);
+/* Prints the counts of all events, the reads and words of one walk, and what hostile state cost. */
+struct hostile_costs;
+void oracle_report(long reads, unsigned word_count, const struct hostile_costs *costs);
 
 #endif

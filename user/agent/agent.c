@@ -78,6 +78,7 @@ static void on_tick(void *arg)
 	int err = profiler_poll(a->profiler);
 
 	err = err ?: agent_tick_files(a);
+	agent_pss_tick(a);
 	agent_tell_more_deaths(a, false);
 	if (err) {
 		end(a, err);
@@ -127,6 +128,13 @@ static void on_end(void *arg, const struct signalfd_siginfo *info)
 
 /* --- SIGHUP --- */
 
+static void limit_heaps(struct agent *a)
+{
+	if (a->heap)
+		alarm_heap_limit(a->heap, a->options.alarm_heap_bytes,
+				 a->options.store_bytes / ALARM_PART);
+}
+
 static void keep(bool differs, const char *option)
 {
 	if (differs)
@@ -139,7 +147,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	struct agent_options *o = &a->options, asked = {};
 
 	(void)info;
-	if (!a->reload || a->reload(a->reload_arg, &asked)) {
+	if (!a->reload || a->reload(a->reload_arg, &asked) || agent_push_reload(a->push, &asked)) {
 		agent_complain("goes on as it was");
 		return;
 	}
@@ -149,8 +157,11 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.max_processes != o->max_processes, "--max-processes");
 	keep(asked.ring_bytes != o->ring_bytes, "--ring-size");
 	agent_metrics_compare(a->metrics, &asked, keep);
+	keep(!asked.push != !a->push, "--push");
 	keep(asked.pprof != o->pprof, "--pprof");
 	keep(asked.pprof_kept != o->pprof_kept, "--pprof-kept");
+	keep(asked.pss != o->pss, "--pss");
+	keep(asked.alarm_heap != o->alarm_heap, "--alarm-heap");
 	o->metrics_lines = asked.metrics_lines;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
@@ -159,6 +170,8 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	o->quiet = asked.quiet;
 	o->budget = asked.budget;
 	o->alarms = asked.alarms;
+	o->alarm_heap_bytes = asked.alarm_heap_bytes;
+	limit_heaps(a);
 	alarms_set(a->alarms, &o->alarms);
 	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
 		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
@@ -186,9 +199,29 @@ static int open_store(struct agent *a)
 	return err ? EXIT_FAILED : 0;
 }
 
+/* Forks, so it comes early. */
+static int open_heap(struct agent *a)
+{
+	if (!a->options.alarm_heap)
+		return 0;
+	if (!a->options.alarms.count) {
+		agent_complain("--alarm-heap needs an --alarm: say what it is to be told of");
+		return EXIT_USAGE;
+	}
+	a->heap = alarm_heap_new(&a->store, a->look_at_heap, ALARM_HEAP_MS);
+	if (!a->heap) {
+		agent_complain("--alarm-heap: the helper process that looks at heaps can't be "
+			       "started: %s",
+			       strerror(errno));
+		return EXIT_FAILED;
+	}
+	limit_heaps(a);
+	return 0;
+}
+
 static int open_alarms(struct agent *a)
 {
-	a->alarms = alarms_new(&a->store);
+	a->alarms = alarms_new(&a->store, a->heap);
 	if (!a->alarms) {
 		agent_complain("%s", strerror(ENOMEM));
 		return EXIT_FAILED;
@@ -238,7 +271,7 @@ static void on_gone(void *arg, const struct model_process *process)
 		agent_metrics_gone(a->metrics, process);
 }
 
-/* First, since it forks the examiner. */
+/* Early, since it forks the examiner. */
 static int new_profiler(struct agent *a)
 {
 	const struct agent_options *o = &a->options;
@@ -327,8 +360,14 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	if (a->metrics && agent_metrics_watch(a->metrics))
+	if ((a->metrics && agent_metrics_watch(a->metrics)) || agent_pss_watch(a))
 		return EXIT_FAILED;
+	agent_push_watch(a->push);
+	err = a->heap ? alarm_heap_watch(a->heap, a->loop) : 0;
+	if (err) {
+		agent_complain("the loop can't be set up: %s", strerror(-err));
+		return EXIT_FAILED;
+	}
 	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
 	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
 	if (a->notify.watchdog_ns)
@@ -350,8 +389,10 @@ static int finish(struct agent *a)
 	notify_send(&a->notify, "STOPPING=1\nSTATUS=ending the recording");
 	loop_timer_stop(&a->tick);
 	loop_timer_stop(&a->status);
+	agent_push_stop(a->push);
 	agent_metrics_close(a->metrics);
 	a->metrics = NULL;
+	agent_pss_close(a);
 	recorder_ends(a->recorder);
 	model = profiler_snapshot(a->profiler, true);
 	agent_tell_more_deaths(a, true);
@@ -369,16 +410,17 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
-			     ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
-			     ?: open_profiler(a);
+	int status = agent_pss_fork(a) ?: open_heap(a) ?: new_profiler(a) ?: agent_push_open(a, &a->push)
+			     ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics) ?: open_store(a)
+			     ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a) ?: open_profiler(a);
 	int err;
 
 	/* Data that targets control are read only after this, but for what an agent before this one
 	 * wrote: only root can put recordings into the folder. */
 	status = status
 			 ?: confine_or_say(profiler_needs(a->profiler) | CONFINE_CREATE |
-						   (a->options.textfile ? CONFINE_REPLACE : 0),
+						   (a->options.textfile ? CONFINE_REPLACE : 0) |
+						   (a->push ? CONFINE_CONNECT : 0),
 					   "agent", a->options.verbosity);
 	status = status ?: begin(a);
 	if (status)
@@ -388,26 +430,32 @@ static int run(struct agent *a)
 	if (err)
 		agent_complain("%s", strerror(-err));
 	status = finish(a);
+	agent_push_finish(a->push);
 	return err ? EXIT_FAILED : status;
 }
 
-int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg)
+int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg,
+	      looker_heap_fn *heap)
 {
 	struct agent agent = {
 		.options = *options,
 		.reload = reload,
 		.reload_arg = arg,
+		.look_at_heap = heap,
 		.notify.fd = -1,
 		.store.folder = -1,
 	};
 	int status = run(&agent);
 
 	agent_metrics_close(agent.metrics);
+	agent_pss_close(&agent);
 	recorder_free(agent.recorder);
 	source_cache_free(agent.sources);
+	agent_push_free(agent.push);
 	profiler_close(agent.profiler);
 	pprof_source_free(agent.pprof);
 	alarms_free(agent.alarms);
+	alarm_heap_free(agent.heap);
 	loop_free(agent.loop);
 	notify_close(&agent.notify);
 	store_close(&agent.store);

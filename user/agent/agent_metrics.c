@@ -80,6 +80,7 @@ static void put_all(const struct metrics_form *form, const struct model *model,
 			.sums = &sums[i],
 			.counters = true,
 			.swap = true,
+			.shares = own->pss,
 			.lines = lines && kinds[i].by == MODEL_BY_PROGRAM,
 		};
 
@@ -114,6 +115,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 	const struct agent *a = m->agent;
 	uint64_t since = a->paused_ns ? clock_ns(CLOCK_MONOTONIC) - a->paused_ns : 0;
 	uint64_t walks_ns, faults_ns;
+	struct push_counts pushed = {};
+	bool pushes = agent_push_counts(a->push, &pushed);
 
 	profiler_cpu_ns(a->profiler, &walks_ns, &faults_ns);
 	profiler_facts(a->profiler, facts);
@@ -136,6 +139,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 			},
 		.untraced = profiler_untraced(a->profiler),
 		.missed = m->missed,
+		.pushes = pushes,
+		.pushed = pushed,
 		.alarms = a->alarms,
 		.lines_age = a->options.metrics_lines
 				     ? metric_lines_age(m->lines, clock_seconds(CLOCK_MONOTONIC))
@@ -186,6 +191,7 @@ static int render(void *arg, struct metrics_texts *texts)
 	struct agent_metrics *m = arg;
 	struct group_sums sums[KINDS] = {};
 	struct counts_facts facts;
+	struct agent_pss_figures pss;
 	struct metrics_agent own;
 	unsigned lines = m->agent->options.metrics_lines;
 	struct model *model = NULL;
@@ -193,8 +199,11 @@ static int render(void *arg, struct metrics_texts *texts)
 
 	err = err ?: report_add_cgroups(model);
 	err = err ?: metric_book_sums(m->containers, model, 0, &sums[1]);
+	for (size_t i = 0; i < KINDS && m->agent->pss && !err; i++)
+		err = agent_pss_put(m->agent, model, kinds[i].by, &sums[i], &pss);
 	if (!err) {
 		own = own_of(m, &facts);
+		own.pss = m->agent->pss ? &pss : NULL;
 		err = put_text(false, &texts->open, &texts->open_size, model, sums, &own, lines);
 		err = err
 			      ?: put_text(true, &texts->plain, &texts->plain_size, model, sums,
@@ -300,7 +309,8 @@ static int open_all(struct agent_metrics *m)
 	if (status || only_writes(o))
 		return status;
 	m->pprof = agent_pprof_ops(m->agent);
-	m->http = metrics_http_new(&m->listener, render, m->agent->pprof ? &m->pprof : NULL, m);
+	m->http = metrics_http_new(&m->listener, render,
+				   o->pprof || o->pprof_kept ? &m->pprof : NULL, m);
 	if (m->http)
 		return 0;
 	if (errno == EINVAL) {

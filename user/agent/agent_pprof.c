@@ -17,7 +17,7 @@
 #define BYTES	    ((size_t)8 << 20)
 #define FIRST_BYTES ((size_t)64 << 10)
 
-_Static_assert((int)PPROF_WINDOWS == (int)PPROF_PLACES, "each request that waits has a window");
+_Static_assert((int)PPROF_PUSHED == (int)PPROF_PLACES, "each request that waits has a window");
 
 /* --- a stream of bounded size --- */
 
@@ -63,24 +63,32 @@ static int write_once(struct model *model, const struct pprof_bounds *bounds, st
 	return fclose(out) && !err ? -errno : err;
 }
 
-int pprof_bytes(struct model *model, bool resident, size_t most, char **bytes, size_t *size)
+int pprof_bytes_within(struct model *model, const struct pprof_bounds *given, unsigned fewer,
+		       size_t most, char **bytes, size_t *size)
 {
-	struct pprof_bounds bounds = {.stacks = STACKS, .resident = resident};
+	struct pprof_bounds bounds = *given;
 	struct sink s;
 	int err;
 
-	for (;; bounds.stacks /= FEWER) {
+	for (;; bounds.stacks /= fewer) {
 		s = (struct sink){.most = most};
 		err = write_once(model, &bounds, &s);
 		if (!err)
 			break;
 		free(s.bytes);
-		if (!s.full || !bounds.stacks)
+		if ((!s.full && err != -EFBIG) || !bounds.stacks)
 			return s.full ? -EFBIG : err;
 	}
 	*bytes = s.bytes;
 	*size = s.size;
 	return 0;
+}
+
+int pprof_bytes(struct model *model, bool resident, size_t most, char **bytes, size_t *size)
+{
+	const struct pprof_bounds bounds = {.stacks = STACKS, .resident = resident};
+
+	return pprof_bytes_within(model, &bounds, FEWER, most, bytes, size);
 }
 
 /* --- requests --- */
@@ -131,7 +139,7 @@ static uint64_t took_ns(void *arg)
 {
 	const struct agent *a = arg;
 
-	return pprof_source_took_ns(a->pprof);
+	return pprof_source_asked_ns(a->pprof);
 }
 
 struct pprof_ops agent_pprof_ops(struct agent *a)
@@ -150,10 +158,10 @@ int agent_pprof_open(struct agent *a)
 {
 	const struct agent_options *o = &a->options;
 
-	if (!o->pprof && !o->pprof_kept)
+	if (!o->pprof && !o->pprof_kept && !o->push)
 		return 0;
-	if (!o->listen) {
-		agent_complain("--pprof and --pprof-kept need --listen");
+	if (!o->listen && (o->pprof || !o->push)) {
+		agent_complain("--pprof and --pprof-kept need --listen, or --pprof-kept --push");
 		return EXIT_USAGE;
 	}
 	a->pprof = pprof_source_new();

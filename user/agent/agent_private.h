@@ -6,6 +6,9 @@
 #include "agent/agent.h"
 #include "agent/agent_metrics.h"
 #include "agent/agent_pprof.h"
+#include "agent/agent_push.h"
+#include "agent/agent_pss.h"
+#include "agent/alarm_heap.h"
 #include "agent/alarms.h"
 #include "agent/store.h"
 #include "model/death.h"
@@ -19,17 +22,21 @@
 struct agent {
 	struct agent_options options;
 	agent_reload_fn *reload;
+	looker_heap_fn *look_at_heap;
 	void *reload_arg;
 	struct profiler *profiler;
 	struct recorder *recorder;
 	struct agent_metrics *metrics; /* NULL: nobody can ask */
 	struct pprof_source *pprof;    /* NULL: not for profiles */
+	struct agent_push *push;       /* NULL: they are not pushed */
+	struct agent_pss *pss;	       /* NULL: it is not read */
 	struct loop *loop;
 	struct loop_timer tick, status, watchdog;
 	struct notify notify;
 	struct source_cache *sources; /* of the recording that is written; NULL: none are kept */
 	struct store store;
 	struct alarms *alarms;
+	struct alarm_heap *heap;     /* NULL: heaps are not looked at */
 	struct store_sizes sizes;    /* as they were last */
 	char path[PATH_MAX + 32];    /* of the recording that is written, or the one before */
 	char trouble[TROUBLE];	     /* what was said last; "": recording goes on */

@@ -4,6 +4,7 @@
 #define ALARM_PRIVATE_H
 
 #include "agent/alarm_base.h"
+#include "agent/alarm_heap.h"
 #include "agent/alarms.h"
 #include "base/hash.h"
 #include "model/alarm_state.h"
@@ -21,8 +22,10 @@ struct alarm_subject { /* what an alarm watches */
 	char *place; /* of a program: where it runs, escaped; "": nowhere special; NULL: the same */
 	struct alarm_subject *of_program, *of_group; /* of a process; NULL: none */
 	unsigned users;				     /* processes that are in it */
-	uint64_t seen; /* of a process: the last reading that had it */
-	double start;  /* of a process: since when its figures are known, seconds since the epoch */
+	uint64_t seen;		    /* of a process: the last reading that had it */
+	uint64_t start_boottime_ns; /* of a process */
+	double looked;		    /* of a process: alarm_heap_subject.looked */
+	double start; /* of a process: since when its figures are known, seconds since the epoch */
 	int64_t rss;
 	int64_t used, limit; /* of a control group, bytes; -1: not known */
 	double read;	     /* when these were read; CLOCK_MONOTONIC; 0: never */
@@ -34,8 +37,9 @@ struct alarm_subject { /* what an alarm watches */
 
 struct alarms {
 	struct store *store;
-	struct counts counts; /* behind ours */
-	double start;	      /* of the profile, in seconds since the epoch */
+	struct alarm_heap *heap; /* NULL: heaps are not looked at */
+	struct counts counts;	 /* behind ours */
+	double start;		 /* of the profile, in seconds since the epoch */
 	struct alarm_rules rules;
 	uint64_t told[ALARM_RULES_MOST]; /* by rule */
 	struct alarm_track tracks[ALARM_TRACKS_MOST];

@@ -196,6 +196,7 @@ static struct alarm_subject *add_process(struct alarms *a, const struct counts_i
 	s->image = image->id;
 	s->pid = image->pid;
 	s->ns_pid = image->ns_pid;
+	s->start_boottime_ns = image->record->start_boottime_ns;
 	s->start = start_of(a, image->record);
 	if (HASH_INSERT(a->processes, image, s)) {
 		free_subject(s);

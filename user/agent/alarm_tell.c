@@ -81,10 +81,10 @@ static bool is_in(const struct alarm_subject *process, const struct alarm_subjec
 
 /* The process that is to be looked at: of a growth that which has grown most since `base`, else the
  * largest one. NULL: they have all gone. */
-static const struct alarm_subject *culprit(const struct alarms *a, const struct alarm_subject *s,
-					   const struct alarm_base *base)
+static struct alarm_subject *culprit(const struct alarms *a, const struct alarm_subject *s,
+				     const struct alarm_base *base)
 {
-	const struct alarm_subject *most = NULL, *each;
+	struct alarm_subject *most = NULL, *each;
 	int64_t page = sysconf(_SC_PAGESIZE), most_bytes = 0;
 
 	for (each = a->processes; each; each = each->hh.next) {
@@ -247,22 +247,71 @@ static int write_file(const struct alarms *a, int pid, const char *text, size_t 
 	return err;
 }
 
-/* Keeps the report of the process. "; PATH", or why there is none. */
-static void keep_report(const struct alarms *a, struct model *model, char *said, size_t said_size)
+/* Keeps the report of the process. "; PATH", or why there is none. 0 or -errno. */
+static int keep_report(const struct alarms *a, struct model *model, char *path, size_t path_size,
+		       char *said, size_t said_size)
 {
-	char path[PATH_MAX + 64], *text = NULL;
+	char *text = NULL;
 	size_t size = 0;
 	int err = render(model, &text, &size);
 
 	if (!err && size > a->most)
 		err = -EFBIG;
 	if (!err)
-		err = write_file(a, model->processes[0]->pid, text, size, path, sizeof(path));
+		err = write_file(a, model->processes[0]->pid, text, size, path, path_size);
 	free(text);
 	if (err)
 		snprintf(said, said_size, "; its report can't be kept: %s", strerror(-err));
 	else
 		snprintf(said, said_size, "; %s", path);
+	return err;
+}
+
+/* --- its heap --- */
+
+/* Notes in the report whether the heap of its process is looked at, or why not, which `words`
+ * becomes. True: it is to be asked for. */
+static bool plan_look(const struct alarms *a, struct model *model,
+		      const struct alarm_heap_subject *subject, char *words, size_t size)
+{
+	char note[PART_MOST + 128];
+	bool may;
+
+	if (!a->heap)
+		return false;
+	may = alarm_heap_may(a->heap, subject, clock_seconds(CLOCK_MONOTONIC), words, size);
+	snprintf(note, sizeof(note), "%s%s", words,
+		 may ? ": the look is beside this file, with the same name and the "
+		       "end " STORE_HEAP_TEXT
+		     : "");
+	if (model_add_note(model, note))
+		agent_complain("alarms: PID %d can't be reported: %s", subject->pid,
+			       strerror(ENOMEM));
+	return may;
+}
+
+/* Keeps the report, and asks for a look at the heap. `said` becomes "; its heap is looked at; PATH"
+ * and the like. */
+static void keep_all(const struct alarms *a, struct alarm_subject *process, struct model *model,
+		     char *said, size_t size)
+{
+	const struct alarm_heap_subject subject = {
+		.pid = process->pid,
+		.start_boottime_ns = process->start_boottime_ns,
+		.rss_bytes = process->rss,
+		.looked = process->looked,
+	};
+	char path[PATH_MAX + 64], kept[PATH_MAX + 128], words[PART_MOST] = "";
+	bool look = plan_look(a, model, &subject, words, sizeof(words));
+
+	if (!keep_report(a, model, path, sizeof(path), kept, sizeof(kept)) && look) {
+		alarm_heap_ask(a->heap, &subject, path, program_name(process->of_program));
+		process->looked = clock_seconds(CLOCK_MONOTONIC);
+	} else if (look) {
+		/* A look has the name of the report. */
+		snprintf(words, sizeof(words), "its heap is not looked at, either");
+	}
+	snprintf(said, size, "%s%s%s", *words ? "; " : "", words, kept);
 }
 
 /* --- all of it --- */
@@ -285,8 +334,8 @@ void alarms_tell(struct alarms *a, const struct alarm_rule *rule, struct alarm_s
 	/* What is large has become so at any time. */
 	const struct alarm_base *base = rule->what == ALARM_GROWTH ? a->older ?: a->newer : NULL;
 	char who[2 * PART_MOST + 32], figure[PART_MOST], limit[PART_MOST],
-		line[8 * PART_MOST] = "", kept[PATH_MAX + 128] = "";
-	const struct alarm_subject *process;
+		line[8 * PART_MOST] = "", kept[PATH_MAX + 2 * PART_MOST] = "";
+	struct alarm_subject *process;
 	struct report *report = NULL;
 	struct model *model = NULL;
 
@@ -302,7 +351,7 @@ void alarms_tell(struct alarms *a, const struct alarm_rule *rule, struct alarm_s
 	/* It may have ended since it was read. */
 	if (model && model->process_count) {
 		put_report(line, sizeof(line), s, process, model);
-		keep_report(a, model, kept, sizeof(kept));
+		keep_all(a, process, model, kept, sizeof(kept));
 	}
 	agent_complain("alarm %s: %s: %s%s%s%s%s", rule->text, who, figure, *limit ? "; " : "",
 		       limit, line, kept);

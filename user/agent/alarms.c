@@ -20,12 +20,14 @@
 #define SLOPES_A_TICK 128  /* computed; some 0.3 ms each */
 #define BASE_LEAST    30.0 /* seconds from one noting of all figures to the next */
 
-struct alarms *alarms_new(struct store *store)
+struct alarms *alarms_new(struct store *store, struct alarm_heap *heap)
 {
 	struct alarms *a = calloc(1, sizeof(*a));
 
-	if (a)
+	if (a) {
 		a->store = store;
+		a->heap = heap;
+	}
 	return a;
 }
 

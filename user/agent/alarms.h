@@ -11,10 +11,12 @@
 #include "model/counts.h"
 
 struct alarms;
+struct alarm_heap;
 
-/* `store` is where reports of alarms go; it must outlive the alarms. alarms_free() frees them; NULL
+/* `store` is where reports of alarms go, `heap` looks at heaps (NULL: nobody does): both must
+ * outlive the alarms. alarms_free() frees them; NULL
  * is allowed. NULL: out of memory. */
-struct alarms *alarms_new(struct store *store);
+struct alarms *alarms_new(struct store *store, struct alarm_heap *heap);
 void alarms_free(struct alarms *alarms);
 
 /* From now on these are watched. What is watched as before goes on: an alarm that was told is not

@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -18,6 +17,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "agent/given_file.h"
 
 #define BACKLOG	   128
 #define FILE_BYTES (256 * 1024) /* of a certificate with its chain at most */
@@ -44,71 +45,6 @@ refuse(const struct words *words, int err, const char *format, ...)
 	vsnprintf(words->why, words->size, format, args);
 	va_end(args);
 	return err;
-}
-
-/* --- files --- */
-
-/* All of a file, with a NUL behind it, which the caller frees. `secret`: nobody but its owner may
- * read it. 0 or -errno. */
-static int read_file(const char *option, const char *path, bool secret, char **text,
-		     const struct words *words)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char *bytes = fd < 0 ? NULL : calloc(1, FILE_BYTES + 1);
-	size_t used = 0;
-	struct stat st;
-	ssize_t got = 1;
-	int err = fd < 0 ? -errno : bytes ? 0 : -ENOMEM;
-
-	if (!err && fstat(fd, &st))
-		err = -errno;
-	if (!err && !S_ISREG(st.st_mode))
-		err = refuse(words, -EINVAL, "%s %s: it is no file", option, path);
-	else if (!err && secret && st.st_mode & 077)
-		err = refuse(words, -EINVAL, "%s %s: others may read it: chmod 600 %s", option,
-			     path, path);
-	else if (!err && secret && st.st_uid != geteuid() && st.st_uid)
-		err = refuse(words, -EINVAL, "%s %s: it belongs to another user", option, path);
-	else if (err)
-		refuse(words, err, "%s %s: %s", option, path, strerror(-err));
-	while (!err && got > 0 && used < FILE_BYTES) {
-		got = read(fd, bytes + used, FILE_BYTES - used);
-		if (got < 0)
-			err = refuse(words, -errno, "%s %s: %s", option, path, strerror(errno));
-		else
-			used += (size_t)got;
-	}
-	if (!err && (used == FILE_BYTES || strlen(bytes) != used))
-		err = refuse(words, -EINVAL, "%s %s: it is too long, or no text", option, path);
-	if (fd >= 0)
-		close(fd);
-	if (err)
-		free(bytes);
-	else
-		*text = bytes;
-	return err;
-}
-
-/* The token is the file's only line. */
-static int read_token(const char *path, char **token, const struct words *words)
-{
-	const char *option = "--metrics-token-file";
-	int err = read_file(option, path, true, token, words);
-	size_t length;
-
-	if (err)
-		return err;
-	length = strcspn(*token, "\r\n");
-	memset(*token + length, 0, strlen(*token + length));
-	for (size_t i = 0; i < length; i++)
-		if ((*token)[i] <= ' ' || (*token)[i] > '~')
-			return refuse(words, -EINVAL,
-				      "%s %s: a token has letters, digits and signs, no blanks",
-				      option, path);
-	if (length < METRICS_TOKEN_LEAST || length > METRICS_TOKEN_MOST)
-		return refuse(words, -EINVAL, "%s %s: a token has %d to %d characters", option,
-			      path, METRICS_TOKEN_LEAST, METRICS_TOKEN_MOST);
-	return 0;
 }
 
 bool metrics_token_is(const char *token, const char *given)
@@ -286,15 +222,20 @@ static int listen_unix(struct metrics_listener *l, const char *path, const struc
 static int read_secrets(struct metrics_listener *l, const struct metrics_access *access,
 			const struct words *words)
 {
+	const struct given_file cert = {"--tls-cert", access->tls_cert, false, FILE_BYTES};
+	const struct given_file key = {"--tls-key", access->tls_key, true, FILE_BYTES};
+	const struct given_file token = {"--metrics-token-file", access->token_file, true,
+					 FILE_BYTES};
 	int err = 0;
 
 	if (!access->tls_cert != !access->tls_key)
 		return refuse(words, -EINVAL, "--tls-cert and --tls-key need each other");
 	if (access->tls_cert)
-		err = read_file("--tls-cert", access->tls_cert, false, &l->cert, words)
-			      ?: read_file("--tls-key", access->tls_key, true, &l->key, words);
+		err = given_file_read(&cert, &l->cert, words->why, words->size)
+			      ?: given_file_read(&key, &l->key, words->why, words->size);
 	if (!err && access->token_file)
-		err = read_token(access->token_file, &l->token, words);
+		err = given_file_secret(&token, "a token has", METRICS_TOKEN_LEAST,
+					METRICS_TOKEN_MOST, &l->token, words->why, words->size);
 	return err;
 }
 
@@ -323,13 +264,6 @@ int metrics_listener_open(struct metrics_listener *l, const struct metrics_acces
 	return err;
 }
 
-static void wipe(char *secret)
-{
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
 void metrics_listener_close(struct metrics_listener *l)
 {
 	struct stat st;
@@ -340,7 +274,7 @@ void metrics_listener_close(struct metrics_listener *l)
 		close(l->fd);
 	free(l->path);
 	free(l->cert);
-	wipe(l->key);
-	wipe(l->token);
+	given_file_wipe(l->key);
+	given_file_wipe(l->token);
 	*l = (struct metrics_listener){.fd = -1};
 }

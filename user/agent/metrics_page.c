@@ -269,6 +269,24 @@ static void put_recordings(const struct metrics_form *form, const struct metrics
 		  "How long nothing was recorded.", agent->unrecorded_seconds);
 }
 
+static void put_pss(const struct metrics_form *form, const struct agent_pss_figures *pss)
+{
+	metrics_family(form, METRICS_GAUGE, "pymem_agent_pss_processes", NULL,
+		       "Processes that run, by what is known of their PSS.");
+	for (int i = 0; i < PSS_STATE_COUNT; i++)
+		fprintf(form->out, "pymem_agent_pss_processes{state=\"%s\"} %zu\n",
+			pss_state_name(i), pss->processes[i]);
+	metrics_family(form, METRICS_COUNTER, "pymem_agent_pss_readings", NULL,
+		       "Readings of the PSS of a process, by what became of them.");
+	for (int i = 0; i < PSS_STATE_COUNT; i++)
+		if (i != PSS_WAITS && i != PSS_NO_HELPER && i != PSS_TOO_LARGE)
+			fprintf(form->out,
+				"pymem_agent_pss_readings_total{result=\"%s\"} %" PRIu64 "\n",
+				pss_state_name(i), pss->readings[i]);
+	put_value(form, METRICS_COUNTER, "pymem_agent_pss_seconds", "seconds",
+		  "How long these readings took.", pss->seconds);
+}
+
 static void put_http(const struct metrics_form *form, const struct metrics_http_counts *http)
 {
 	metrics_family(form, METRICS_COUNTER, "pymem_agent_requests", NULL,
@@ -288,6 +306,26 @@ static void put_http(const struct metrics_form *form, const struct metrics_http_
 		  "How long the agent worked for that.", http->profile_seconds);
 }
 
+static void put_push(const struct metrics_form *form, const struct push_counts *pushed)
+{
+	put_value(form, METRICS_COUNTER, "pymem_push_sent", NULL,
+		  "Requests with profiles that the server took.", (double)pushed->sent);
+	put_value(form, METRICS_COUNTER, "pymem_push_bytes", "bytes", "What these had.",
+		  (double)pushed->bytes);
+	put_value(form, METRICS_COUNTER, "pymem_push_failed", NULL,
+		  "Tries to send one that failed and are repeated.", (double)pushed->failed);
+	metrics_family(form, METRICS_COUNTER, "pymem_push_dropped", NULL,
+		       "Requests that were dropped, by why.");
+	for (int i = 0; i < PUSH_DROPS; i++)
+		fprintf(form->out, "pymem_push_dropped_total{why=\"%s\"} %" PRIu64 "\n",
+			push_drop_name((enum push_drop)i), pushed->dropped[i]);
+	put_value(form, METRICS_GAUGE, "pymem_push_waiting", NULL, "Requests that wait to be sent.",
+		  (double)pushed->waiting);
+	put_value(form, METRICS_GAUGE, "pymem_push_names", NULL,
+		  "Whether names of servers can be looked up (the helper that does has not ended).",
+		  pushed->names);
+}
+
 void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent)
 {
 	put_resources(form, agent->memory);
@@ -301,7 +339,11 @@ void metrics_put_agent(const struct metrics_form *form, const struct metrics_age
 		put_value(form, METRICS_GAUGE, "pymem_agent_lines_age_seconds", "seconds",
 			  "How long ago lines were computed; what came since is in (other).",
 			  agent->lines_age);
+	if (agent->pss)
+		put_pss(form, agent->pss);
 	put_http(form, &agent->http);
+	if (agent->pushes)
+		put_push(form, &agent->pushed);
 }
 
 /* --- alarms --- */

@@ -6,8 +6,10 @@
 
 #include <stdint.h>
 
+#include "agent/agent_pss.h"
 #include "agent/alarms.h"
 #include "agent/metrics_http.h"
+#include "agent/push.h"
 #include "agent/store.h"
 #include "model/counts.h"
 #include "model/shed.h"
@@ -30,8 +32,11 @@ struct metrics_agent {
 	double bpf_seconds;
 	enum shed_level shed_level;
 	double shed_seconds[METRICS_SHEDS];
-	unsigned untraced; /* processes */
-	uint64_t missed;   /* ended processes that are in no counter, for want of memory */
+	unsigned untraced;		     /* processes */
+	const struct agent_pss_figures *pss; /* NULL: it is not read */
+	uint64_t missed; /* ended processes that are in no counter, for want of memory */
+	bool pushes;	 /* profiles, to a server */
+	struct push_counts pushed;
 };
 
 /* Version, time, processes that can't be watched, by interpreter, OOM kills of the host. 0 or

@@ -35,9 +35,9 @@ struct pprof_source {
 	struct window windows[PPROF_WINDOWS];
 	/* while what has ended is taken */
 	bool taking, taken, all;
-	unsigned next;	    /* window */
-	uint64_t behind_ns; /* that the source needed for it */
-	uint64_t took_ns;   /* pprof_source_took_ns() */
+	unsigned next;		    /* window */
+	uint64_t behind_ns;	    /* that the source needed for it */
+	uint64_t took_ns, asked_ns; /* pprof_source_took_ns(), pprof_source_asked_ns() */
 	int error;
 	const struct counts_reader *reader;
 	void *reader_arg;
@@ -129,10 +129,18 @@ static int take_window(void *arg)
 	return take_next(w->source);
 }
 
+static bool is_asked(const struct pprof_source *p)
+{
+	for (unsigned i = 0; i < PPROF_PUSHED; i++)
+		if (p->windows[i].report)
+			return true;
+	return false;
+}
+
 static int take_ended(void *self, bool all, const struct counts_reader *reader, void *arg)
 {
 	struct pprof_source *p = self;
-	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+	uint64_t began = clock_ns(CLOCK_MONOTONIC), took;
 	int err;
 
 	p->taking = true;
@@ -143,8 +151,15 @@ static int take_ended(void *self, bool all, const struct counts_reader *reader, 
 	p->reader_arg = arg;
 	err = take_next(p);
 	p->taking = false;
-	p->took_ns += clock_ns(CLOCK_MONOTONIC) - began - p->behind_ns;
+	took = clock_ns(CLOCK_MONOTONIC) - began - p->behind_ns;
+	p->took_ns += took;
+	p->asked_ns += is_asked(p) ? took : 0;
 	return err;
+}
+
+uint64_t pprof_source_asked_ns(const struct pprof_source *p)
+{
+	return p->asked_ns;
 }
 
 uint64_t pprof_source_took_ns(const struct pprof_source *p)

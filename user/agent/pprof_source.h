@@ -7,7 +7,9 @@
 #include "model/counts.h"
 #include "model/model.h"
 
-#define PPROF_WINDOWS 4 /* at a time */
+/* At a time. From PPROF_PUSHED on they are of profiles that nobody asks for. */
+#define PPROF_PUSHED  4
+#define PPROF_WINDOWS 6
 
 struct pprof_source;
 
@@ -28,8 +30,10 @@ struct model *pprof_source_model(struct pprof_source *source, unsigned window);
 /* Does nothing if it is not open. */
 void pprof_source_close(struct pprof_source *source, unsigned window);
 
-/* Nanoseconds that windows needed so far to take what has ended. */
+/* Nanoseconds that windows needed so far to take what has ended; of them those while a window of a
+ * request was open. */
 uint64_t pprof_source_took_ns(const struct pprof_source *source);
+uint64_t pprof_source_asked_ns(const struct pprof_source *source);
 
 /* A model with trees that has of all processes that run what is resident, by what touched it first
  * (model_process.resident_known), and no other figures. After KEPT_NS it ends with the process that

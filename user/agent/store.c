@@ -5,8 +5,10 @@
  *
  * A recording is NAME.pymem, and while it is written, or after its agent was killed, NAME.pymem-wal
  * and NAME.pymem-shm. One that can't be read is NAME.pymem.corrupt from then on: it counts, and is
- * removed in its turn. alarm-TIME-PID.json is the report of an alarm. Last words lie beside them
- * (deaths.c). Files with other names belong to somebody else: they are never touched. */
+ * removed in its turn. alarm-TIME-PID.json is the report of an alarm, and
+ * alarm-TIME-PID.heap.txt and .heap.json are a look at a heap that belongs to it. Last words lie
+ * beside them (deaths.c). Files with other names belong to somebody else: they are never touched.
+ */
 #include "agent/store.h"
 
 #include <dirent.h>
@@ -27,7 +29,8 @@
 #define FILES_MOST 100000
 #define CORRUPT	   ".corrupt"
 #define ALARM	   "alarm-"
-#define ALARM_NAME sizeof(ALARM "20261130T073310Z-2147483647.json")
+#define REPORT	   ".json"
+#define ALARM_NAME sizeof(ALARM "20261130T073310Z-2147483647" STORE_HEAP_JSON)
 
 static const char *const ends[] = {"", "-wal", "-shm"};
 
@@ -37,6 +40,7 @@ struct entry { /* a recording, or one that was set aside; or an alarm's report *
 	char name[ALARM_NAME];
 	int64_t time;
 	bool corrupt, alarm;
+	bool heap; /* with `alarm`: a look that belongs to one */
 };
 _Static_assert(ALARM_NAME >= STORE_NAME + sizeof(CORRUPT) - 1, "any name fits");
 
@@ -47,12 +51,17 @@ struct entries {
 
 /* --- names --- */
 
-/* True if `text` is what stands behind the time in the name of an alarm's report. */
-static bool ends_as_alarm(const char *text)
+/* True if `text` is what stands behind the time in the name of an alarm's report, or of a look that
+ * belongs to it (`*heap`). */
+static bool ends_as_alarm(const char *text, bool *heap)
 {
 	size_t digits = *text == '-' ? strspn(text + 1, "0123456789") : 0;
+	const char *end = text + 1 + digits;
 
-	return digits && digits <= 10 && !strcmp(text + 1 + digits, ".json");
+	if (!digits || digits > 10)
+		return false;
+	*heap = !strcmp(end, STORE_HEAP_TEXT) || !strcmp(end, STORE_HEAP_JSON);
+	return *heap || !strcmp(end, REPORT);
 }
 
 /* Fills the entry. False: the file is none of ours. */
@@ -66,7 +75,7 @@ static bool read_name(const char *name, struct entry *entry)
 	*entry = (struct entry){.alarm = alarm};
 	if (!end || end - stamp != STAMP || strlen(name) >= sizeof(entry->name))
 		return false;
-	if (alarm && !ends_as_alarm(end))
+	if (alarm && !ends_as_alarm(end, &entry->heap))
 		return false;
 	if (!alarm && strncmp(end, ".pymem", 6) != 0)
 		return false;
@@ -143,19 +152,39 @@ int store_new_path(struct store *store, double now, char *path, size_t size)
 	return 0;
 }
 
-int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size)
+/* A new file in the folder, for its owner alone. A descriptor or -errno. */
+static int new_file(const struct store *store, const char *name, char *path, size_t size)
 {
-	char stamp[STAMP + 8], name[ALARM_NAME + 8];
 	int fd;
 
-	if (stamp_of((int64_t)now, stamp))
-		return -ERANGE;
-	snprintf(name, sizeof(name), ALARM "%s-%d.json", stamp, pid);
 	if (snprintf(path, size, "%s/%s", store->path, name) >= (int)size)
 		return -ENAMETOOLONG;
 	fd = openat(store->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		    0600);
 	return fd < 0 ? -errno : fd;
+}
+
+int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size)
+{
+	char stamp[STAMP + 8], name[ALARM_NAME + 8];
+
+	if (stamp_of((int64_t)now, stamp))
+		return -ERANGE;
+	snprintf(name, sizeof(name), ALARM "%s-%d" REPORT, stamp, pid);
+	return new_file(store, name, path, size);
+}
+
+int store_new_heap(const struct store *store, const char *report, const char *end, char *path,
+		   size_t size)
+{
+	const char *base = strrchr(report, '/') + 1;
+	char name[ALARM_NAME + 8];
+
+	/* A look may come long after its report, which may have been removed. */
+	if (faccessat(store->folder, base, F_OK, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	snprintf(name, sizeof(name), "%.*s%s", (int)(strlen(base) - strlen(REPORT)), base, end);
+	return new_file(store, name, path, size);
 }
 
 int store_drop_alarm(const struct store *store, const char *path)
@@ -317,9 +346,35 @@ static int trim_entry(const struct store *store, struct entry *entry, struct sto
 		return err;
 	sizes->bytes -= bytes;
 	sizes->files -= !entry->corrupt && !entry->alarm;
-	sizes->alarms -= entry->alarm;
+	sizes->alarms -= entry->alarm && !entry->heap;
 	*entry->name = '\0';
 	return 0;
+}
+
+/* Whether one is a look that belongs to the other, or to the same report. */
+static bool belong_together(const struct entry *one, const struct entry *other)
+{
+	size_t length = strcspn(one->name, ".");
+
+	return one->alarm && other->alarm && length == strcspn(other->name, ".") &&
+	       !memcmp(one->name, other->name, length);
+}
+
+/* Removes the entry, and of an alarm all that belongs together, which comes one after the other. 0
+ * or -errno. */
+static int trim_from(const struct store *store, struct entries *entries, size_t first,
+		     struct store_sizes *sizes)
+{
+	const struct entry of = entries->at[first];
+	int err = 0, failed;
+
+	for (size_t i = first; i < entries->count; i++) {
+		if (i > first && !belong_together(&of, &entries->at[i]))
+			break;
+		failed = trim_entry(store, &entries->at[i], sizes);
+		err = err ?: failed;
+	}
+	return err;
 }
 
 /* Only alarms. 0 or -errno. */
@@ -333,9 +388,9 @@ static int trim_alarms(const struct store *store, struct entries *entries, uint6
 
 		if (sizes->alarms <= STORE_ALARMS_MOST && bytes <= most)
 			break;
-		if (!entries->at[i].alarm)
+		if (!entries->at[i].alarm || !*entries->at[i].name)
 			continue;
-		failed = trim_entry(store, &entries->at[i], sizes);
+		failed = trim_from(store, entries, i, sizes);
 		err = err ?: failed;
 		bytes -= before - sizes->bytes;
 	}
@@ -357,7 +412,7 @@ int store_trim(struct store *store, const char *keep, uint64_t most, struct stor
 
 		sizes->bytes += bytes;
 		sizes->files += !entry->corrupt && !entry->alarm;
-		sizes->alarms += entry->alarm;
+		sizes->alarms += entry->alarm && !entry->heap;
 		alarm_bytes += entry->alarm ? bytes : 0;
 	}
 	if (listed)
@@ -367,7 +422,7 @@ int store_trim(struct store *store, const char *keep, uint64_t most, struct stor
 
 		if (!*entry->name || is_at(entry, keep))
 			continue;
-		failed = trim_entry(store, entry, sizes);
+		failed = trim_from(store, &entries, i, sizes);
 		err = err ?: failed;
 	}
 	free(entries.at);

@@ -14,8 +14,10 @@
 #include <stdint.h>
 
 #define STORE_NAME	  sizeof("20261130T073310Z.pymem")
-#define STORE_ALARMS_MOST 64 /* reports of alarms that are kept */
-#define STORE_ALARMS_PART 8  /* of all: they have an eighth of it at most */
+#define STORE_ALARMS_MOST 64	      /* reports of alarms that are kept */
+#define STORE_HEAP_TEXT	  ".heap.txt" /* ends of a look's files, in place of .json */
+#define STORE_HEAP_JSON	  ".heap.json"
+#define STORE_ALARMS_PART 8 /* of all: they have an eighth of it at most */
 
 struct store {
 	int folder; /* its descriptor; -1: it is not open */
@@ -27,7 +29,7 @@ struct store {
 struct store_sizes {
 	uint64_t bytes;	 /* of all files, with their logs, and of those that were set aside */
 	unsigned files;	 /* recordings */
-	unsigned alarms; /* reports of alarms */
+	unsigned alarms; /* reports of alarms, without the looks at heaps beside them */
 };
 
 /* Told of each file that is no recording any more, after it was set aside under another name. */
@@ -51,13 +53,18 @@ int store_new_path(struct store *store, double now, char *path, size_t size);
  * Its path is written to `path`. A descriptor for writing, which the caller closes; -errno: -EEXIST
  * if there is one of this process and second. */
 int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size);
-/* Removes that file: it could not be written. 0 or -errno. */
+/* Makes a file of a look at a heap beside the report at `report`, which store_new_alarm() has
+ * written: of the same name, but for its end, STORE_HEAP_TEXT or STORE_HEAP_JSON. Results as there;
+ * -ENOENT: the report has been removed. */
+int store_new_heap(const struct store *store, const char *report, const char *end, char *path,
+		   size_t size);
+/* Removes such a file: it could not be written. 0 or -errno. */
 int store_drop_alarm(const struct store *store, const char *path);
 
-/* Removes the oldest reports of alarms, until they are as few, and as small, as they may be. Then
- * removes the oldest files, but for the recording at `keep` (a path; NULL: none), until all of them
- * need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno: the folder can't be read,
- * or a file can't be removed. */
+/* Removes the oldest reports of alarms, each with its looks, until they are as few, and as small,
+ * as they may be. Then removes the oldest files, but for the recording at `keep` (a path; NULL:
+ * none), until all of them need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno:
+ * the folder can't be read, or a file can't be removed. */
 int store_trim(struct store *store, const char *keep, uint64_t most, struct store_sizes *sizes);
 
 #endif

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/alarm_heap.h"
 #include "cli/agent_config.h"
 #include "cli/command.h"
+#include "cli/heap_options.h"
 #include "cli/privilege.h"
 #include "cli/shared_rows.h"
 
@@ -77,6 +79,18 @@
 		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"       \
 			 "limit>90%; process:, program: or container: before it;\n"       \
 			 "may be given several times"},                                   \
+		{.name = "alarm-heap",                                                    \
+		 .type = OPTION_FLAG,                                                     \
+		 AT(alarm_heap),                                                          \
+		 .help = "look at the heap of the process that an alarm is about: who\n"  \
+			 "keeps its memory; at most once an hour"},                       \
+		{.name = "alarm-heap-rss",                                                \
+		 .argument = "MIB",                                                       \
+		 .type = OPTION_MIB,                                                      \
+		 AT(alarm_heap_bytes),                                                    \
+		 .least = 1,                                                              \
+		 .most = 1 << 20,                                                         \
+		 .help = "not if it has more RSS (1024): a look takes as much memory"},   \
 		{.name = "budget",                                                        \
 		 .argument = "BUDGET",                                                    \
 		 .type = OPTION_TEXT,                                                     \
@@ -98,6 +112,11 @@
 		 .least = 0,                                                              \
 		 .most = 100,                                                             \
 		 .help = "metrics have N lines of each program (0)"},                     \
+		{.name = "pss",                                                           \
+		 .type = OPTION_FLAG,                                                     \
+		 AT(pss),                                                                 \
+		 .help = "read PSS, one process after the other, for metrics and\n"       \
+			 "recordings: it takes a 500th of the time"},                     \
 		{.name = "textfile",                                                      \
 		 .argument = "FILE",                                                      \
 		 .type = OPTION_FILE,                                                     \
@@ -113,6 +132,45 @@
 		 AT(pprof_kept),                                                          \
 		 .help = "the same, and at /debug/pprof/kept what is resident: this\n"    \
 			 "makes page faults dearer"},                                     \
+		{.name = "push",                                                          \
+		 .argument = "URL",                                                       \
+		 .type = OPTION_TEXT,                                                     \
+		 AT(push),                                                                \
+		 .noun = "http://HOST:PORT or https://HOST",                              \
+		 .help = "push what grows, by program, to a Pyroscope:\n"                 \
+			 "https://HOST; with --pprof-kept also what is resident"},        \
+		{.name = "push-every",                                                    \
+		 .argument = "SEC",                                                       \
+		 .type = OPTION_SECONDS,                                                  \
+		 AT(push_every),                                                          \
+		 .least = 1,                                                              \
+		 .most = 900,                                                             \
+		 .help = "how often (15)"},                                               \
+		{.name = "push-token-file",                                               \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(push_token_file),                                                     \
+		 .noun = "a file name",                                                   \
+		 .help = "with the token in FILE"},                                       \
+		{.name = "push-password-file",                                            \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(push_password_file),                                                  \
+		 .noun = "a file name",                                                   \
+		 .help = "or with NAME:PASSWORD in FILE"},                                \
+		{.name = "push-tenant",                                                   \
+		 .argument = "ID",                                                        \
+		 .type = OPTION_TEXT,                                                     \
+		 AT(push_tenant),                                                         \
+		 .noun = "a tenant",                                                      \
+		 .help = "as this tenant (X-Scope-OrgID)"},                               \
+		{.name = "push-ca",                                                       \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(push_ca),                                                             \
+		 .noun = "a file name",                                                   \
+		 .help = "the server's certificate is of an authority in FILE (PEM;\n"    \
+			 "those of the system)"},                                         \
 		{.name = "metrics-token-file",                                            \
 		 .argument = "FILE",                                                      \
 		 .type = OPTION_FILE,                                                     \
@@ -177,6 +235,8 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->max_stacks = o->max_stacks ?: other->max_stacks;
 	o->max_processes = o->max_processes ?: other->max_processes;
 	o->ring_bytes = o->ring_bytes ?: other->ring_bytes;
+	o->alarm_heap |= other->alarm_heap;
+	o->alarm_heap_bytes = o->alarm_heap_bytes ?: other->alarm_heap_bytes;
 	o->budget_text = o->budget_text ?: other->budget_text;
 	o->listen = o->listen ?: other->listen;
 	if (!o->metrics_lines_given)
@@ -185,6 +245,13 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->textfile = o->textfile ?: other->textfile;
 	o->pprof |= other->pprof;
 	o->pprof_kept |= other->pprof_kept;
+	o->push = o->push ?: other->push;
+	o->push_every = o->push_every > 0 ? o->push_every : other->push_every;
+	o->push_token_file = o->push_token_file ?: other->push_token_file;
+	o->push_password_file = o->push_password_file ?: other->push_password_file;
+	o->push_tenant = o->push_tenant ?: other->push_tenant;
+	o->push_ca = o->push_ca ?: other->push_ca;
+	o->pss |= other->pss;
 	o->token_file = o->token_file ?: other->token_file;
 	o->tls_cert = o->tls_cert ?: other->tls_cert;
 	o->tls_key = o->tls_key ?: other->tls_key;
@@ -246,6 +313,7 @@ static int load(void *arg, struct agent_options *o)
 		.max_stacks = MAX_STACKS,
 		.max_processes = MAX_PROCESSES,
 		.ring_bytes = RING_BYTES,
+		.alarm_heap_bytes = ALARM_HEAP_RSS,
 	};
 	struct agent_command *agent = arg;
 	struct agent_config *kept = agent->is_running ? &agent->latest : &agent->first, config;
@@ -275,7 +343,7 @@ static int run(void *options)
 
 	agent.is_running = true;
 	if (!status)
-		status = agent_run(&o, load, &agent);
+		status = agent_run(&o, load, &agent, heap_look_both);
 	agent_config_fini(&agent.first);
 	agent_config_fini(&agent.latest);
 	return status;

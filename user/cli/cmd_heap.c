@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/looker.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -39,6 +40,8 @@
 #include "render/heap_render.h"
 
 #define TOUCHES_POLL_NS 100000000
+#define BOTH_WIDTH	100 /* columns, and rows, of heap_look_both() */
+#define BOTH_TOP	10
 #define GONE_NS		1000000000 /* ns between checks whether processes still exist */
 
 struct heap_run {
@@ -49,6 +52,8 @@ struct heap_run {
 	struct report_output output;
 	struct heap_touches *touches; /* NULL: not asked for, or not possible */
 	int status;		      /* an exit status; not 0: the command can't go on */
+	FILE *text, *json, *verdict;  /* of heap_look_both(); NULL: the options say where */
+	uint64_t start_ticks;	      /* of the process that is meant; 0: whichever it is */
 };
 
 /* --- messages --- */
@@ -156,6 +161,9 @@ static void identify_all(struct heap_run *run)
 		run->subjects[i].target.pid = run->options->pids[i];
 		if (heap_subject_identify(&run->subjects[i], why, sizeof(why)))
 			give_up(run, &run->subjects[i], why);
+		else if (run->start_ticks && run->subjects[i].info.start_ticks != run->start_ticks)
+			give_up(run, &run->subjects[i], "has ended");
+		run->subjects[i].target.start_ticks = run->subjects[i].info.start_ticks;
 	}
 }
 
@@ -264,7 +272,8 @@ static bool look_before(struct heap_run *run)
 
 /* --- the report --- */
 
-static int emit(struct heap_run *run, FILE *out, const struct render_options *options)
+static int emit(struct heap_run *run, const char *format, FILE *out,
+		const struct render_options *options)
 {
 	struct utsname host;
 
@@ -274,15 +283,40 @@ static int emit(struct heap_run *run, FILE *out, const struct render_options *op
 	run->report.kernel = host.release;
 	run->report.version = PYMEM_VERSION;
 	run->report.end = clock_seconds(CLOCK_REALTIME);
-	return heap_renderer_find(run->options->format)->emit(out, &run->report, options);
+	return heap_renderer_find(format)->emit(out, &run->report, options);
+}
+
+/* What is cut, or not there, is in the report. The file refuses a write beyond its size. */
+static void put_verdict(const struct heap_run *run)
+{
+	char *verdict = heap_verdict_line(run->report.looks[0]);
+
+	if (verdict)
+		fprintf(run->verdict, "%.*s", LOOKER_VERDICT_MOST, verdict);
+	free(verdict);
+}
+
+static int finish_both(struct heap_run *run)
+{
+	const struct render_options options = {.top = run->options->top, .width = BOTH_WIDTH};
+	int err = emit(run, "table", run->text, &options) ?: emit(run, "json", run->json, &options);
+
+	if (err)
+		fprintf(stderr, "pymem-bpf heap: the report can't be written: %s\n",
+			strerror(-err));
+	put_verdict(run);
+	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int finish(struct heap_run *run)
 {
 	struct render_options options = {.top = run->options->top};
-	FILE *out = report_output_begin(&run->output, &options.width, &options.color);
+	FILE *out;
 
-	return report_output_end(&run->output, emit(run, out, &options));
+	if (run->text)
+		return finish_both(run);
+	out = report_output_begin(&run->output, &options.width, &options.color);
+	return report_output_end(&run->output, emit(run, run->options->format, out, &options));
 }
 
 /* --- the command --- */
@@ -401,11 +435,15 @@ static int look_at_all(struct heap_run *run)
 	return run->report.look_count ? finish(run) : EXIT_FAILED;
 }
 
-static int run(void *options)
+static int look(const struct heap_run *asked)
 {
-	struct heap_command_options *o = options;
+	struct heap_command_options *o = asked->options;
 	struct heap_run run = {
 		.options = o,
+		.text = asked->text,
+		.json = asked->json,
+		.verdict = asked->verdict,
+		.start_ticks = asked->start_ticks,
 		.look = {.pause = o->pause,
 			 .types_only = o->types_only,
 			 .holders = HEAP_LOOK_HOLDERS},
@@ -425,6 +463,30 @@ static int run(void *options)
 	snapshot_stop();
 	examiner_stop();
 	return status;
+}
+
+static int run(void *options)
+{
+	return look(&(struct heap_run){.options = options});
+}
+
+int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+{
+	struct heap_command_options options = {
+		.pids = &pid,
+		.pid_count = 1,
+		.quiet = true,
+		.top = BOTH_TOP,
+		.mode = 0600,
+	};
+
+	return look(&(struct heap_run){
+		.options = &options,
+		.text = text,
+		.json = json,
+		.verdict = verdict,
+		.start_ticks = start_ticks,
+	});
 }
 
 const struct command command_heap = {

@@ -65,6 +65,13 @@ static int attach_pids(struct profile *p)
 	char reason[512];
 
 	for (i = 0; i < o->pid_count && !status; i++) {
+		/* A signal that came before an examination does not end that one. */
+		if (signals_interrupted()) {
+			progress_done();
+			fprintf(stderr, "pymem-bpf: interrupted before PID %d was attached to\n",
+				(int)o->pids[i]);
+			break;
+		}
 		progress_say("attaching to process %zu of %zu", i + 1, o->pid_count);
 		err = profiler_add_pid(p->profiler, o->pids[i], reason, sizeof(reason));
 		good += !err;
@@ -124,7 +131,7 @@ static int attach(struct profile *p)
 		status = attach_pids(p);
 	} else if (o->all) {
 		progress_say("attaching to all Python processes");
-		count = profiler_add_all(p->profiler);
+		count = signals_interrupted() ? -EINTR : profiler_add_all(p->profiler);
 		progress_done();
 		/* After a signal, what has been attached so far is reported. */
 		if (count == -EINTR)
@@ -175,6 +182,9 @@ static int new_profiler(struct profile *p)
 				.sys_exit = o->sys_exit,
 				.stalls = o->events & PROFILE_RECLAIM,
 				.cache = o->events & PROFILE_CACHE,
+				.huge = o->events & PROFILE_HUGE,
+				.swap = o->events & PROFILE_SWAP,
+				.external = o->events & PROFILE_EXTERNAL,
 				.kernel = o->events & PROFILE_KERNEL,
 				.last_words = true,
 				.touched = o->touched,

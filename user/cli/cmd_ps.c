@@ -18,6 +18,7 @@
 #include "cli/ps_table.h"
 #include "cli/shared_rows.h"
 #include "kernel/kernel.h"
+#include "os/confine.h"
 #include "os/terminal.h"
 #include "python/examiner.h"
 #include "base/json_text.h"
@@ -142,12 +143,10 @@ static int print_json(const struct ps_listing *listing)
 	return err;
 }
 
-/* Says why the kernel does not let root examine `forbidden` processes. */
-static void explain_refusal(size_t forbidden)
+/* Says why the kernel does not let root examine `forbidden` processes. `missing`: capabilities that
+ * this program was started without. */
+static void explain_refusal(size_t forbidden, const char *missing)
 {
-	char missing[128];
-
-	kernel_missing_capabilities(missing, sizeof(missing));
 	if (strstr(missing, "CAP_SYS_PTRACE") || strstr(missing, "CAP_CHECKPOINT_RESTORE"))
 		fprintf(stderr, "pymem-bpf ps: not examined: %zu: permission denied (needed: %s)\n",
 			forbidden, missing);
@@ -157,7 +156,7 @@ static void explain_refusal(size_t forbidden)
 			forbidden);
 }
 
-static void print_omissions(const struct ps_listing *listing)
+static void print_omissions(const struct ps_listing *listing, const char *missing)
 {
 	char why[128];
 
@@ -171,7 +170,7 @@ static void print_omissions(const struct ps_listing *listing)
 			"not examined: %zu\n",
 			listing->forbidden);
 	else if (listing->forbidden > 0)
-		explain_refusal(listing->forbidden);
+		explain_refusal(listing->forbidden, missing);
 	if (listing->failed > 0) {
 		if (!examiner_explain(listing->failed_err, why, sizeof(why)))
 			snprintf(why, sizeof(why), "%s", strerror(-listing->failed_err));
@@ -190,6 +189,7 @@ static int print_table(const struct ps_options *o, const struct ps_listing *list
 static int list(const struct ps_options *o)
 {
 	struct ps_listing listing = {};
+	char missing[128];
 	int err = examiner_start(NULL);
 
 	if (err) {
@@ -199,13 +199,20 @@ static int list(const struct ps_options *o)
 			strerror(-err));
 		return EXIT_FAILED;
 	}
+	/* Before they are dropped. */
+	kernel_missing_capabilities(missing, sizeof(missing));
+	err = confine_or_say(CONFINE_LOOK | CONFINE_EXAMINE | CONFINE_RELAY, "ps", 0);
+	if (err) {
+		examiner_stop();
+		return err;
+	}
 	err = proc_each(list_process, &listing);
 	if (!err) {
 		if (listing.count > 0)
 			qsort(listing.rows, listing.count, sizeof(*listing.rows), by_rss);
 		err = o->json ? print_json(&listing) : print_table(o, &listing);
 	}
-	print_omissions(&listing);
+	print_omissions(&listing, missing);
 	listing_fini(&listing);
 	if (err) {
 		fprintf(stderr, "pymem-bpf ps: cannot list processes: %s\n", strerror(-err));

@@ -43,13 +43,11 @@ const struct option_choice profile_metrics[] = {
 };
 
 const struct option_choice profile_events[] = {
-	{"faults", PROFILE_FAULTS},
-	{"copies", PROFILE_COPIES},
-	{"syscalls", PROFILE_SYSCALLS},
-	{"reclaim", PROFILE_RECLAIM},
-	{"cache", PROFILE_CACHE},
-	{"kernel", PROFILE_KERNEL},
-	{},
+	{"faults", PROFILE_FAULTS},	{"copies", PROFILE_COPIES},
+	{"syscalls", PROFILE_SYSCALLS}, {"reclaim", PROFILE_RECLAIM},
+	{"cache", PROFILE_CACHE},	{"huge", PROFILE_HUGE},
+	{"swap", PROFILE_SWAP},		{"external", PROFILE_EXTERNAL},
+	{"kernel", PROFILE_KERNEL},	{},
 };
 
 /* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */
@@ -210,6 +208,9 @@ static int check_events(const struct command *command, const struct profile_opti
 	if (o->no_faults && o->events & (PROFILE_FAULTS | PROFILE_COPIES))
 		return options_complain(command, "--no-faults and --events %s exclude each other",
 					o->events & PROFILE_FAULTS ? "faults" : "copies");
+	if (o->no_faults && o->events & PROFILE_SWAP)
+		return options_complain(command,
+					"--no-faults and --events swap exclude each other");
 	if (o->no_syscalls && o->sys_exit)
 		return options_complain(command, "--no-syscalls and --sys-exit exclude each other");
 	if (o->no_syscalls && o->events & PROFILE_SYSCALLS)

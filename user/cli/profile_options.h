@@ -15,14 +15,17 @@ struct command;
 
 enum profile_engine { PROFILE_WALK, PROFILE_LINES };
 
-/* What --events names. All up to PROFILE_SYSCALLS are counted anyway. */
+/* What --events names. The first three are counted anyway. */
 enum profile_event {
 	PROFILE_FAULTS = 1,
 	PROFILE_COPIES = 2,
 	PROFILE_SYSCALLS = 4,
 	PROFILE_RECLAIM = 8,
 	PROFILE_CACHE = 16,
-	PROFILE_KERNEL = 32,
+	PROFILE_HUGE = 32,
+	PROFILE_SWAP = 64,
+	PROFILE_EXTERNAL = 128,
+	PROFILE_KERNEL = 256,
 };
 
 struct profile_options {

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The PSS of what is recorded, while it is recorded: record --pss.
  *
- * For PSS the kernel walks through all page tables of a process, and holds its lock on mappings
- * meanwhile, unless somebody else waits for that. So processes are read one after the other, once a
- * second at most, and after each reading comes a rest of PSS_REST times as long. The larger
- * processes are, and the more there are, the less often each is read.
- *
- * A target can hold up a reading, and this process may not wait. So a helper that was forked before
- * asks an examiner of its own (examiner.h), which gives up in time. */
+ * Reading it costs the kernel time, and holds up a process that changes its mappings
+ * (pss_reader.h). So processes are read one after the other, once a second at most, and after each
+ * reading comes a rest of PSS_REST times as long. The larger processes are, and the more there are,
+ * the less often each is read. */
 #ifndef PROFILE_PSS_H
 #define PROFILE_PSS_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "os/loop.h"
+#include "python/pss_reader.h"
 #include "record/recorder.h"
 
 #define PSS_REST 49 /* a fiftieth of the time is spent on reading */
 
 struct profile_pss { /* all zeros: it is not read, and all functions do nothing */
-	pid_t helper;
-	int socket, pidfd;
+	struct pss_reader reader;
 	struct loop *loop;
 	struct loop_fd answers;
 	struct loop_timer next;

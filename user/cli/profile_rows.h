@@ -31,8 +31,7 @@
 	{                                                                             \
 		.name = "events", .argument = "LIST", .type = OPTION_SET, AT(events), \
 		.choices = profile_events,                                            \
-		.help = "count these, too; cache, kernel, reclaim are not\n"          \
-			"counted otherwise: {}"                                       \
+		.help = "count these; the first three are counted anyway:\n{}"        \
 	}
 #define PROFILE_ROW_NO_FAULTS                                            \
 	{                                                                \

@@ -88,7 +88,10 @@ static const struct fingerprint_type *type_of(struct fingerprints *prints, uint6
 	type->addr = addr;
 	type->basicsize = (uint32_t)basic;
 	type->itemsize = (uint32_t)item;
-	HASH_ADD(hh, prints->types, addr, sizeof(addr), type);
+	if (HASH_INSERT(prints->types, addr, type)) {
+		free(type);
+		return NULL;
+	}
 	return type;
 }
 

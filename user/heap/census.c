@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "os/memory.h"
+#include "os/proc.h"
 
 #define BUSY_TRIES 100
 #define BUSY_US	   20000
@@ -81,6 +82,14 @@ static uint64_t copy_limit(const struct heap_options *options)
 	return bytes == MEMORY_UNKNOWN ? 0 : (uint64_t)(COPY_PART * (double)bytes) + 1;
 }
 
+/* Just after memory was copied: 0; -ESRCH: it may be another process's. Who has its PID now had it
+ * all the time. What becomes of it later does not matter. */
+static int check_same(const struct heap_target *target)
+{
+	return target->start_ticks && proc_start_ticks(target->pid) != target->start_ticks ? -ESRCH
+											   : 0;
+}
+
 static int take(struct census *census, const struct heap_target *target,
 		const struct heap_options *options, char *why, size_t size)
 {
@@ -96,6 +105,7 @@ static int take(struct census *census, const struct heap_target *target,
 	}
 
 	census->at = clock_seconds(CLOCK_MONOTONIC);
+	err = err ?: check_same(target);
 	if (err)
 		explain_copy(err, why, size);
 	else if (options->touched && target->touches)
@@ -239,6 +249,7 @@ static int census_survey(struct census *census, const struct heap_target *target
 				   &census->survey);
 
 	census->at = clock_seconds(CLOCK_MONOTONIC);
+	err = err ?: check_same(target);
 	if (err) {
 		explain_copy(err, why, size);
 		return err;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "model/heap_look.h"
@@ -18,6 +19,9 @@ struct heap_touches;
 
 struct heap_target {
 	pid_t pid;
+	/* proc_start_ticks() of the process that is meant. If it is not that one any more when its
+	 * memory was copied, there is no look. 0: whatever has the PID. */
+	uint64_t start_ticks;
 	/* Prepared by heap_births_prepare(), begun by the first look, ended by the second; NULL:
 	 * none. The caller's. */
 	struct births *births;

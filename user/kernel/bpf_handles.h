@@ -83,6 +83,10 @@
 	KNOB(watch_kernel, __u32)                                  \
 	KNOB(page_bytes, __u32)                                    \
 	KNOB(touched_room, __u32)                                  \
+	KNOB(watch_huge, __u32)                                    \
+	KNOB(watch_swap, __u32)                                    \
+	KNOB(watch_waits, __u32)                                   \
+	KNOB(watch_takers, __u32)                                  \
 	KNOB(tell_changes, __u32)                                  \
 	KNOB(limits_itself, __u32)                                 \
 	KNOB(tell_threads, __u32)                                  \

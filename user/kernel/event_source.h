@@ -30,6 +30,11 @@
 	X(memcg)         \
 	X(compaction)    \
 	X(cache)         \
+	X(huge)          \
+	X(collapse)      \
+	X(swap)          \
+	X(swap_in)       \
+	X(external)      \
 	X(tables)        \
 	X(table_faults)  \
 	X(kernel_slab)   \

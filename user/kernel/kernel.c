@@ -92,6 +92,20 @@ static bool attaches_to_ends(const struct kernel_features *f)
 	return succeeds;
 }
 
+/* 0: this kernel has none. */
+static size_t huge_page_bytes(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+	unsigned long long bytes = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu", &bytes) != 1)
+		bytes = 0;
+	fclose(file);
+	return bytes;
+}
+
 void kernel_probe(struct kernel_features *f)
 {
 	/* The type of mm_struct.rss_stat until 6.2 (f1a7941243c1 made it an array of
@@ -121,6 +135,7 @@ void kernel_probe(struct kernel_features *f)
 	f->batched_counters = kernel_has(f, &batched);
 	f->run_time_alloc = kernel_has(f, &run_time);
 	f->preemptible = kernel_has(f, &waits) && kernel_has(f, &later) && kernel_has(f, &holds);
+	f->huge_page_bytes = huge_page_bytes();
 	f->function_ends = attaches_to_ends(f);
 	f->symbols = kernel_shows_symbols("/proc/kallsyms");
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);

@@ -43,14 +43,15 @@
 #define KERNEL_TYPES_MAX 768
 
 struct kernel_features {
-	bool btf;	       /* /sys/kernel/btf/vmlinux exists and could be read */
-	int btf_error;	       /* why not, a positive errno; 0: `btf` is true */
-	bool batched_counters; /* RSS counters in batches per task: 6.1 and older */
-	bool run_time_alloc;   /* hash maps may allocate entries while programs run: 6.1 */
-	bool preemptible;      /* programs of tracepoints can be preempted: 7.0 */
-	bool uprobes;	       /* with reference counts, which --lines needs */
-	bool function_ends;    /* BPF programs may be attached to the end of functions (fexit) */
-	bool symbols;	       /* this user is told the addresses of the kernel's functions */
+	bool btf;		/* /sys/kernel/btf/vmlinux exists and could be read */
+	int btf_error;		/* why not, a positive errno; 0: `btf` is true */
+	bool batched_counters;	/* RSS counters in batches per task: 6.1 and older */
+	bool run_time_alloc;	/* hash maps may allocate entries while programs run: 6.1 */
+	bool preemptible;	/* programs of tracepoints can be preempted: 7.0 */
+	bool uprobes;		/* with reference counts, which --lines needs */
+	size_t huge_page_bytes; /* of a transparent huge page; 0: there are none */
+	bool function_ends;	/* BPF programs may be attached to the end of functions (fexit) */
+	bool symbols;		/* this user is told the addresses of the kernel's functions */
 	unsigned type_count;
 	struct kernel_btf_wanted
 		types[KERNEL_TYPES_MAX]; /* the types asked about, with the answers */
@@ -74,6 +75,9 @@ bool kernel_is_preemptible(const struct kernel_features *features);
 
 /* BPF programs may be attached to the end of the kernel's functions. */
 bool kernel_has_function_ends(const struct kernel_features *features);
+
+/* The kernel has transparent huge pages, whether or not they are switched on. */
+bool kernel_has_huge_pages(const struct kernel_features *features);
 
 /* The kernel's number of a type that it has. */
 uint32_t kernel_type_id(const struct kernel_features *features,

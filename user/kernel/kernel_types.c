@@ -47,6 +47,11 @@ bool kernel_is_per_cpu(const struct kernel_features *f)
 	return !f->batched_counters;
 }
 
+bool kernel_has_huge_pages(const struct kernel_features *f)
+{
+	return f->huge_page_bytes > 0;
+}
+
 bool kernel_is_preemptible(const struct kernel_features *f)
 {
 	return f->preemptible;

@@ -24,6 +24,9 @@ struct session_options {
 	bool no_function_ends;	    /* for tests: as where fexit programs can't be attached */
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
 	bool cache;		    /* count what is brought into the page cache */
+	bool huge;		    /* count huge pages */
+	bool swap;		    /* count what goes to swap and comes back; needs `faults` */
+	bool external;		    /* count what other tasks take, and who */
 	bool kernel;		    /* count the kernel's own memory, by stack */
 	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
@@ -72,6 +75,11 @@ bool session_counts_stalls(const struct session *session);
 
 /* True if it is counted what is brought into the page cache. */
 bool session_counts_cache(const struct session *session);
+
+/* The kinds of extras that are counted: bits of enum pymem_extra_kind. How large the huge pages are
+ * that are counted, in bytes; 0: they are not counted. */
+unsigned session_extras(const struct session *session);
+size_t session_huge_page_bytes(const struct session *session);
 
 /* True if the kernel's own memory is counted by stack. */
 bool session_counts_kernel(const struct session *session);

@@ -185,6 +185,30 @@ bool session_counts_stalls(const struct session *session)
 	       session->sources[EVENT_SOURCE_compaction].loaded;
 }
 
+unsigned session_extras(const struct session *session)
+{
+	static const struct {
+		enum event_source_id source;
+		enum pymem_extra_kind kind;
+	} kinds[] = {
+		{EVENT_SOURCE_huge, PYMEM_EXTRA_HUGE},
+		{EVENT_SOURCE_swap, PYMEM_EXTRA_SWAP},
+		{EVENT_SOURCE_swap_in, PYMEM_EXTRA_WAITS},
+		{EVENT_SOURCE_external, PYMEM_EXTRA_EXTERNAL},
+	};
+	unsigned extras = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (session->sources[kinds[i].source].loaded)
+			extras |= kinds[i].kind;
+	return extras;
+}
+
+size_t session_huge_page_bytes(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_huge].loaded ? session->kernel.huge_page_bytes : 0;
+}
+
 bool session_counts_kernel(const struct session *session)
 {
 	return session->sources[EVENT_SOURCE_tables].loaded;

@@ -151,9 +151,9 @@ struct counts_reader {
 	 * out. Asked after the images. At most one reader of a source may ask. Optional (NULL: all
 	 * come). Asked by read() only. */
 	bool (*changes)(void *arg);
-	/* If stalls are counted, after the stacks: the stalls and system calls of those that have
-	 * some, also where nothing else of the stack has changed. Optional (NULL). Called by read()
-	 * only. */
+	/* If stalls or extras are counted, after the stacks: these and the system calls of those
+	 * that have some, also where nothing else of the stack has changed. Optional (NULL). Called
+	 * by read() only. */
 	void (*stalled)(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
 			void *arg);
 	/* What was brought into the page cache, after the stacks, if that is counted. 0 or -errno.
@@ -213,6 +213,8 @@ struct counts_facts {
 	bool no_faults, no_copies; /* page faults, copies on write are not counted */
 	bool stalls;		   /* stalls are counted */
 	bool cache;		   /* what is brought into the page cache is counted */
+	unsigned extras;	   /* that are counted, enum pymem_extra_kind */
+	uint64_t huge_page_bytes;  /* huge pages of that size are counted; 0: they are not */
 	bool kernel;		   /* the kernel's own memory is counted */
 	uint64_t malformed;	   /* messages with impossible contents */
 	uint64_t refused;	   /* stacks and code objects refused for want of room */

@@ -17,6 +17,12 @@ struct group_line_sum {
 	int64_t change_bytes;
 };
 
+struct group_pss {	  /* of readings of different times */
+	size_t processes; /* that run, and were read; all figures are of these */
+	int64_t bytes, swap_bytes;
+	double age; /* seconds since the oldest reading; -1: there is none */
+};
+
 struct group_sum {
 	/* Escaped as text_escape() does, so that rows with the same names are one.
 	 *
@@ -43,6 +49,7 @@ struct group_sum {
 	uint64_t lost_faults;				   /* by no line */
 	/* Processes that a signal ended, by why. Of metric_book_sums() only; else 0. */
 	uint64_t killed[DEATH_CAUSES];
+	struct group_pss pss; /* of pss_book_put() only; else zeros */
 	/* change_bytes is the sum of the lines', other_lines_bytes, and lost_bytes. */
 	struct group_line_sum *lines; /* by size of change, largest first */
 	size_t line_count;

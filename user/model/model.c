@@ -250,6 +250,8 @@ static int add_vmcalls(struct stack_extra *extra, const struct pymem_vmcalls *vm
 		extra->vmcalls->stalls[i] += vmcalls->stalls[i];
 		extra->vmcalls->stall_ns[i] += vmcalls->stall_ns[i];
 	}
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		extra->vmcalls->extras[i] += vmcalls->extras[i];
 	extra->vmcalls->reclaimed_pages += vmcalls->reclaimed_pages;
 	return 0;
 }

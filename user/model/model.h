@@ -70,8 +70,9 @@ struct model_line {
 	uint64_t stalls, stalled_ns;
 	uint64_t kind_stalls[PYMEM_STALL_COUNT], kind_ns[PYMEM_STALL_COUNT];
 	uint64_t reclaimed_bytes;
-	struct model_cache_amounts cached; /* that it brought into the page cache */
-	struct pymem_kernel kernel;	   /* that the kernel took for it of its own memory */
+	struct model_cache_amounts cached;  /* that it brought into the page cache */
+	uint64_t extras[PYMEM_EXTRA_COUNT]; /* while it was innermost: counts, or bytes */
+	struct pymem_kernel kernel;	    /* that the kernel took for it of its own memory */
 	/* Part of increment_bytes: while an import ran; and part of that: by the import system
 	 * itself, which reads files and unmarshals code. */
 	int64_t import_bytes, import_system_bytes;
@@ -95,6 +96,12 @@ struct model_line {
 	uint64_t collections;
 	/* While lines are computed: what peak_bytes and mem_usage_bytes must reach to be known. */
 	int64_t peak_before_bytes, usage_before_bytes;
+};
+
+struct model_taker { /* a task that took pages of a process */
+	int pid;     /* its TID; 0: none */
+	char comm[16];
+	uint64_t bytes;
 };
 
 struct model_stack {			      /* lines and trees are computed from these */
@@ -162,6 +169,10 @@ struct model_process {
 	uint64_t truncated_stacks; /* number of stacks whose outermost frames are missing */
 	uint64_t lost_faults;	   /* page faults that belong to no line */
 	uint64_t lost_stalls, lost_stall_ns; /* the same of stalls */
+	/* What no line did: other tasks, or threads whose line is not known. Counts, or bytes. */
+	uint64_t lost_extras[PYMEM_EXTRA_COUNT];
+	/* Of what others took (PYMEM_EXTRA_TAKEN), who took it; the rest, others than these. */
+	struct model_taker takers[PYMEM_TAKERS];
 	/* What it brought into the page cache: the sum of all lines and of cached_lost_bytes; and
 	 * by file, largest first, filled by model_compute(). */
 	struct model_cache_amounts cached;
@@ -229,9 +240,11 @@ struct model {
 	bool threads_told;
 	/* Faults, or copied pages, were not counted: their figures are 0 and mean nothing. */
 	bool faults_unknown, copies_unknown;
-	bool stalls_known; /* else nobody looked, and there are none */
-	bool cache_known;  /* the same of what was brought into the page cache */
-	bool kernel_known; /* the same of the kernel's own memory */
+	bool stalls_known;	  /* else nobody looked, and there are none */
+	bool cache_known;	  /* the same of what was brought into the page cache */
+	bool kernel_known;	  /* the same of the kernel's own memory */
+	unsigned extras;	  /* those that were counted, enum pymem_extra_kind */
+	uint64_t huge_page_bytes; /* how large they are; 0: nobody looked for huge pages */
 	/* What a reader must know: missing features, dropped events. Each renderer prints all of
 	 * them. */
 	char **notes;
@@ -405,6 +418,18 @@ const char *model_library_part(const char *file);
 
 /* The stalls of all lines of the process and those that belong to none: how many, how long. */
 void model_stalls(const struct model_process *process, uint64_t *stalls, uint64_t *ns);
+
+/* Adds extras as the BPF side counts them: pages become bytes. */
+void model_add_extras(const struct model *model, uint64_t sum[PYMEM_EXTRA_COUNT],
+		      const __u64 more[PYMEM_EXTRA_COUNT]);
+/* Adds what the task took from the process, if there is room for another task. */
+void model_add_taker(struct model_process *process, int pid, const char *comm, uint64_t bytes);
+/* That extra of all lines of the process, and of none. */
+uint64_t model_extra(const struct model_process *process, enum pymem_extra extra);
+/* Of these extras: how much memory huge pages took, and how much of that nobody can have touched
+ * when they did, at most. Bytes. */
+uint64_t model_huge_bytes(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT]);
+uint64_t model_huge_untouched(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT]);
 
 /* The sum of the process's lost_bytes. */
 int64_t model_lost_bytes(const struct model_process *process);

@@ -148,6 +148,8 @@ static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
 	int64_t page = s->book->pub.page_size;
 
 	add_self(line, &stack->counters, extra->vmcalls, page);
+	if (extra->vmcalls)
+		model_add_extras(&s->book->pub, line->extras, extra->vmcalls->extras);
 	if (s->process->resident_known)
 		line->resident_bytes += extra->resident_pages * page;
 	model_add_amounts(&line->cached, &extra->cached);

@@ -169,6 +169,8 @@ static void add_line(struct model_line *line, const struct model_line *more, int
 		line->kind_stalls[i] += more->kind_stalls[i];
 		line->kind_ns[i] += more->kind_ns[i];
 	}
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		line->extras[i] += more->extras[i];
 	line->stalls += more->stalls;
 	line->stalled_ns += more->stalled_ns;
 	line->reclaimed_bytes += more->reclaimed_bytes;
@@ -288,6 +290,11 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	sum->lost_faults += more->lost_faults;
 	sum->lost_stalls += more->lost_stalls;
 	sum->lost_stall_ns += more->lost_stall_ns;
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		sum->lost_extras[i] += more->lost_extras[i];
+	for (i = 0; i < PYMEM_TAKERS; i++)
+		model_add_taker(sum, more->takers[i].pid, more->takers[i].comm,
+				more->takers[i].bytes);
 	model_add_amounts(&sum->cached, &more->cached);
 	model_sum_kernel(&sum->kernel, &more->kernel);
 	if (sum->id > more->id)

@@ -103,7 +103,7 @@ static uint64_t to_keep(unsigned needs, uint64_t have)
 {
 	uint64_t keep = BIT(CAPABILITY_BPF) | BIT(CAPABILITY_PERFMON);
 
-	if (needs & (CONFINE_WRITE | CONFINE_PLAIN | CONFINE_RELAY))
+	if (needs & (CONFINE_WRITE | CONFINE_PLAIN | CONFINE_RELAY | CONFINE_RESOLVE))
 		keep = 0;
 	if (needs & CONFINE_READ)
 		keep = BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SETUID) |

@@ -38,6 +38,11 @@ enum confine_need {
 	CONFINE_CREATE = 1 << 13,
 	/* Gives files other names, in the place of some that are there: with CONFINE_CREATE. */
 	CONFINE_REPLACE = 1 << 14,
+	/* Connects to a server on the network, over TCP. It can't listen. */
+	CONFINE_CONNECT = 1 << 15,
+	/* Asks name servers, over TCP and UDP, and does nothing else: no BPF, no process is looked
+	 * at or started, no service of the host is talked to. */
+	CONFINE_RESOLVE = 1 << 16,
 };
 
 struct confined {

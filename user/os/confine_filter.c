@@ -35,6 +35,7 @@
 #endif
 
 #define LAST_CALL_OF_5_10 440 /* process_madvise */
+#define SOCKET_TYPE	  0xf /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 static const unsigned short refused[] = {
 	/* run programs */
@@ -208,6 +209,35 @@ static int install(struct builder *b)
 	return err < 0 ? -errno : err ? -EBUSY : 0;
 }
 
+/* Sockets other than unix; with CONFINE_CONNECT, but for streams of IP, of its own protocols. With
+ * CONFINE_RESOLVE sockets other than streams and datagrams of IP: who parses packets of the network
+ * must not talk to services of the host, which may trust whoever can connect. */
+static void refuse_sockets(struct builder *b, unsigned needs)
+{
+	const bool resolve = needs & CONFINE_RESOLVE;
+	const unsigned type = resolve ? SOCK_DGRAM : SOCK_STREAM;
+
+	if (!(needs & (CONFINE_CONNECT | CONFINE_RESOLVE))) {
+		refuse_where(b, SYS_socket, 0, BPF_JEQ, AF_UNIX, false);
+		return;
+	}
+	refuse(b, SYS_bind);
+	refuse(b, SYS_listen);
+	refuse_where(b, SYS_socket, 2, BPF_JEQ, 0, false);
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 10));
+	load(b, offsetof(struct seccomp_data, args));
+	put(b,
+	    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, resolve ? 2 : 7, 0));
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
+	give(b, SECCOMP_RET_ERRNO | EPERM);
+	load(b, offsetof(struct seccomp_data, args) + sizeof(__u64));
+	put(b, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SOCKET_TYPE));
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, type, 0, 1));
+	give(b, SECCOMP_RET_ERRNO | EPERM);
+	load(b, offsetof(struct seccomp_data, nr));
+}
+
 /* Refuses calls, or uses of them, that belong to a need which this process does not have. */
 static void refuse_by_need(struct builder *b, unsigned needs)
 {
@@ -221,12 +251,15 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		if (!(needs & CONFINE_PEEK))
 			refuse(b, SYS_process_vm_readv);
 	}
-	if (needs & (CONFINE_READ | CONFINE_WRITE | CONFINE_PLAIN | CONFINE_RELAY))
+	if (needs &
+	    (CONFINE_READ | CONFINE_WRITE | CONFINE_PLAIN | CONFINE_RELAY | CONFINE_RESOLVE))
 		refuse(b, SYS_bpf);
-	if (needs & CONFINE_WRITE) {
-		refuse(b, SYS_clone);
+	if (needs & CONFINE_WRITE)
 		refuse(b, SYS_socket);
+	if (needs & (CONFINE_WRITE | CONFINE_RESOLVE))
 		refuse(b, SYS_socketpair);
+	if (needs & (CONFINE_WRITE | CONFINE_RESOLVE)) {
+		refuse(b, SYS_clone);
 #ifdef SYS_fork
 		refuse(b, SYS_fork);
 		refuse(b, SYS_vfork);
@@ -322,7 +355,7 @@ int confine_filter_calls(unsigned needs)
 		     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
 			     CLONE_NEWUTS | CLONE_NEWCGROUP,
 		     true);
-	refuse_where(&b, SYS_socket, 0, BPF_JEQ, AF_UNIX, false);
+	refuse_sockets(&b, needs);
 	/* TIOCSTI puts input into the terminal. */
 	refuse_where(&b, SYS_ioctl, 1, BPF_JEQ, TIOCSTI, true);
 	for (i = 0; i < REFUSED; i++)

@@ -46,6 +46,8 @@ void amounts_of_stack(struct amounts *amounts, const struct pymem_counters *coun
 		at[STACK_STALLS + i] = (int64_t)vmcalls->stalls[i];
 		at[STACK_STALL_NS + i] = (int64_t)vmcalls->stall_ns[i];
 	}
+	for (i = 0; vmcalls && i < PYMEM_EXTRA_COUNT; i++)
+		at[STACK_EXTRAS + i] = (int64_t)vmcalls->extras[i];
 	at[STACK_RECLAIMED] = vmcalls ? (int64_t)vmcalls->reclaimed_pages : 0;
 }
 
@@ -76,6 +78,8 @@ void amounts_to_stack(const struct amounts *amounts, struct pymem_counters *coun
 		vmcalls->stalls[i] = (uint64_t)at[STACK_STALLS + i];
 		vmcalls->stall_ns[i] = (uint64_t)at[STACK_STALL_NS + i];
 	}
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		vmcalls->extras[i] = (uint64_t)at[STACK_EXTRAS + i];
 }
 
 void amounts_of_kernel(struct amounts *amounts, const struct pymem_kernel *sums)
@@ -145,6 +149,8 @@ void amounts_of_record(struct amounts *amounts, const struct pymem_proc *record)
 	at[RECORD_LOST_STALLS] = (int64_t)record->lost_stalls;
 	at[RECORD_LOST_STALL_NS] = (int64_t)record->lost_stall_ns;
 	at[RECORD_CACHED_UNKEPT] = (int64_t)record->cached_unkept;
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		at[RECORD_EXTRAS + i] = (int64_t)record->lost_extras[i];
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
 		at[RECORD_HELD + i] = record->places[i].held;
 		at[RECORD_REFUSED + i] = record->places[i].refused;
@@ -166,6 +172,8 @@ void amounts_to_record(const struct amounts *amounts, struct pymem_proc *record)
 	record->lost_stalls = (uint64_t)at[RECORD_LOST_STALLS];
 	record->lost_stall_ns = (uint64_t)at[RECORD_LOST_STALL_NS];
 	record->cached_unkept = (uint64_t)at[RECORD_CACHED_UNKEPT];
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		record->lost_extras[i] = (uint64_t)at[RECORD_EXTRAS + i];
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
 		record->places[i].held = (uint32_t)at[RECORD_HELD + i];
 		record->places[i].refused = (uint32_t)at[RECORD_REFUSED + i];
@@ -224,7 +232,7 @@ static bool rises(int field)
 	return field == STACK_GROWN || field == STACK_FREED || field == STACK_MINOR ||
 	       field == STACK_MAJOR || field == STACK_COW ||
 	       (field >= STACK_CALLS && field < STACK_BYTES) ||
-	       (field >= STACK_STALLS && field <= STACK_RECLAIMED);
+	       (field >= STACK_STALLS && field < STACK_EXTRAS + PYMEM_EXTRA_COUNT);
 }
 
 bool amounts_fall(const struct amounts *before, const struct amounts *now)
@@ -358,15 +366,15 @@ bool amounts_next(struct amounts_reader *reader, uint64_t *id, uint64_t *flags,
 	*id = amounts_next_number(reader);
 	*flags = amounts_next_number(reader);
 	mask = amounts_next_number(reader);
-	if (mask >> AMOUNTS_FIELDS)
-		reader->failed = true;
-	for (int i = 0; i < AMOUNTS_FIELDS && !reader->failed; i++) {
+	for (int i = 0; i < 64 && !reader->failed; i++) {
 		uint64_t value;
 
 		if (!(mask >> i & 1))
 			continue;
 		value = amounts_next_number(reader);
-		amounts->at[i] = (int64_t)(value >> 1 ^ (value & 1 ? ~0ull : 0));
+		/* Fields beyond are those of a later version. */
+		if (i < AMOUNTS_FIELDS)
+			amounts->at[i] = (int64_t)(value >> 1 ^ (value & 1 ? ~0ull : 0));
 	}
 	return !reader->failed;
 }

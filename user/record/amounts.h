@@ -26,7 +26,7 @@ enum amounts_kind {
 	AMOUNTS_KINDS
 };
 
-#define AMOUNTS_FIELDS 40
+#define AMOUNTS_FIELDS 48
 
 /* The fields of AMOUNTS_STACKS: what most stacks have comes first. */
 enum {
@@ -45,7 +45,8 @@ enum {
 	STACK_STALLS = STACK_BYTES + PYMEM_VMCALL_COUNT, /* by enum pymem_stall */
 	STACK_STALL_NS = STACK_STALLS + PYMEM_STALL_COUNT,
 	STACK_RECLAIMED = STACK_STALL_NS + PYMEM_STALL_COUNT,
-	STACK_FIELDS
+	STACK_EXTRAS, /* by enum pymem_extra */
+	STACK_FIELDS = STACK_EXTRAS + PYMEM_EXTRA_COUNT
 };
 /* Flags of their rows. */
 #define STACK_TRUNCATED	 1
@@ -97,7 +98,8 @@ enum {
 	RECORD_LOST_STALLS,
 	RECORD_LOST_STALL_NS,
 	RECORD_CACHED_UNKEPT, /* pymem_proc.cached_unkept */
-	RECORD_FIELDS
+	RECORD_EXTRAS,	      /* pymem_proc.lost_extras */
+	RECORD_FIELDS = RECORD_EXTRAS + PYMEM_EXTRA_COUNT
 };
 _Static_assert((int)RECORD_FIELDS <= AMOUNTS_FIELDS, "more fields than a row has");
 

@@ -8,7 +8,7 @@
 
 #define SKIPS_MOST    65536 /* of a file that may be hostile */
 #define NOTES_MOST    4096
-#define FACTS_NUMBERS 17 /* single ones; append only */
+#define FACTS_NUMBERS 19 /* single ones; append only */
 
 /* --- pack --- */
 
@@ -68,6 +68,8 @@ void facts_pack(struct amounts_buffer *buffer, const struct counts *counts,
 		facts->no_copies,
 		facts->stalls,
 		facts->cache,
+		facts->huge_page_bytes,
+		facts->extras,
 		facts->kernel,
 	};
 	size_t i;
@@ -203,7 +205,9 @@ static void point(struct facts *f, const uint64_t *numbers, const uint64_t *miss
 		.no_copies = numbers[13] != 0,
 		.stalls = numbers[14] != 0,
 		.cache = numbers[15] != 0,
-		.kernel = numbers[16] != 0,
+		.huge_page_bytes = numbers[16],
+		.extras = (unsigned)numbers[17],
+		.kernel = numbers[18] != 0,
 		.unexamined_comms = f->comms,
 		.gaps = f->gaps,
 		.skips = f->skips,

@@ -146,13 +146,26 @@ int recorder_tick(struct recorder *r)
 	return r->db.error;
 }
 
+static bool runs(const struct recorder *r, const struct rec_image *image)
+{
+	return !image->ended && !image->taken && image->seen_reading == r->read_reading;
+}
+
+void recorder_each_image(const struct recorder *r, recorder_image_fn *fn, void *arg)
+{
+	for (const struct rec_image *image = r->images; image; image = image->hh.next)
+		if (runs(r, image))
+			fn(arg, image->id, image->pid, image->start_boottime_ns,
+			   image->pages[PYMEM_FILE] + image->pages[PYMEM_ANON] +
+				   image->pages[PYMEM_SHMEM]);
+}
+
 pid_t recorder_next_image(const struct recorder *r, uint32_t *image)
 {
 	const struct rec_image *next = NULL, *each;
 
 	for (each = r->images; each; each = each->hh.next)
-		if (!each->ended && !each->taken && each->seen_reading == r->read_reading &&
-		    each->id > *image && (!next || each->id < next->id))
+		if (runs(r, each) && each->id > *image && (!next || each->id < next->id))
 			next = each;
 	if (!next)
 		return 0;

@@ -66,6 +66,10 @@ uint64_t recorder_bytes(struct recorder *recorder);
 /* The PID of the next process that is recorded and runs, behind image `*image` (0: the first one),
  * which becomes its image. 0: there is no more. */
 pid_t recorder_next_image(const struct recorder *recorder, uint32_t *image);
+/* Calls fn for each of these, in any order, with its RSS at the last reading, in pages. */
+typedef void recorder_image_fn(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
+			       int64_t rss_pages);
+void recorder_each_image(const struct recorder *recorder, recorder_image_fn *fn, void *arg);
 /* Keeps a look at the heap of an image, which began at `time` (seconds since the epoch): JSON, as
  * `pymem-bpf heap` prints it, packed by zlib; `whole` bytes unpacked. */
 void recorder_add_look(struct recorder *recorder, uint32_t image, double time, const void *packed,

@@ -321,7 +321,8 @@ void recorder_note_stalls(const struct pymem_stack_key *key, const struct pymem_
 	struct rec_seen *seen = recorder_find_seen(r, key);
 
 	if (!seen || seen->image->taken ||
-	    !memcmp(seen->stack->calls.stall_ns, vmcalls->stall_ns, sizeof(vmcalls->stall_ns)))
+	    (!memcmp(seen->stack->calls.stall_ns, vmcalls->stall_ns, sizeof(vmcalls->stall_ns)) &&
+	     !memcmp(seen->stack->calls.extras, vmcalls->extras, sizeof(vmcalls->extras))))
 		return;
 	seen->stack->calls = *vmcalls;
 	seen->changed = true;

@@ -88,6 +88,9 @@ static bool has_calls(const struct pymem_vmcalls *calls)
 	for (int i = 0; i < PYMEM_STALL_COUNT; i++)
 		if (calls->stalls[i] || calls->stall_ns[i])
 			return true;
+	for (int i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		if (calls->extras[i])
+			return true;
 	return calls->reclaimed_pages;
 }
 

@@ -65,16 +65,11 @@ static json_t *balance_value(const struct heap_balance *balance)
 
 static json_t *verdict_value(const struct heap_look *look)
 {
-	char *verdict = heap_verdict(look), *at = verdict;
+	char *verdict = heap_verdict_line(look);
 	json_t *value;
 
 	if (!verdict)
 		return NULL;
-	/* No-break spaces are for text that is wrapped. */
-	while ((at = strstr(at, NBSP))) {
-		*at = ' ';
-		memmove(at + 1, at + 2, strlen(at + 2) + 1);
-	}
 	value = json_text(verdict);
 	free(verdict);
 	return value;

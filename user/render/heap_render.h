@@ -27,6 +27,9 @@ extern const struct heap_renderer *const heap_renderers[];
  * memory. */
 char *heap_verdict(const struct heap_look *look);
 
+/* The same in one line, without no-break spaces, which are for text that is wrapped. */
+char *heap_verdict_line(const struct heap_look *look);
+
 /* The same for several processes together, in a sentence or two: their RSS, what it grew by, the
  * holder that grew most (after one look: that keeps most), and in which process. */
 char *heap_overview(const struct heap_report *report);

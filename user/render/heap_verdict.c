@@ -498,3 +498,14 @@ char *heap_verdict(const struct heap_look *look)
 	}
 	return text;
 }
+
+char *heap_verdict_line(const struct heap_look *look)
+{
+	char *text = heap_verdict(look), *at = text;
+
+	while (at && (at = strstr(at, NBSP))) {
+		*at = ' ';
+		memmove(at + 1, at + 2, strlen(at + 2) + 1);
+	}
+	return text;
+}

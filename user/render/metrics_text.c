@@ -163,6 +163,57 @@ static void put_swap_of(const struct metrics *m, const struct group_sum *sum)
 	put_sample(m, METRICS_GAUGE, "swap_bytes", sum, sum->swap_bytes);
 }
 
+/* A sum that lacks all is no sum: a program that nobody has read does not have 0. */
+static bool is_read(const struct group_sum *sum)
+{
+	return sum->pss.processes || !sum->processes;
+}
+
+static void put_share_of(const struct metrics *m, const struct group_sum *sum)
+{
+	if (is_read(sum))
+		put_sample(m, METRICS_GAUGE, "pss_bytes", sum, sum->pss.bytes);
+}
+
+static void put_swap_share_of(const struct metrics *m, const struct group_sum *sum)
+{
+	if (is_read(sum))
+		put_sample(m, METRICS_GAUGE, "swap_pss_bytes", sum, sum->pss.swap_bytes);
+}
+
+static void put_unread_of(const struct metrics *m, const struct group_sum *sum)
+{
+	size_t read = sum->pss.processes;
+
+	put_sample(m, METRICS_GAUGE, "pss_unread_processes", sum,
+		   sum->processes > read ? (int64_t)(sum->processes - read) : 0);
+}
+
+static void put_age_of(const struct metrics *m, const struct group_sum *sum)
+{
+	if (sum->pss.age < 0)
+		return;
+	metrics_begin_sample(m, METRICS_GAUGE, "pss_age_seconds", sum);
+	fprintf(m->form.out, "} %.3f\n", sum->pss.age);
+}
+
+static void put_shares(const struct metrics *m)
+{
+	put_family(m, METRICS_GAUGE, "pss_bytes", "bytes",
+		   "Resident memory, a shared page divided by its users, of processes that were "
+		   "read.");
+	put_each(m, put_share_of);
+	put_family(m, METRICS_GAUGE, "swap_pss_bytes", "bytes",
+		   "What of these is swapped out, divided likewise.");
+	put_each(m, put_swap_share_of);
+	put_family(m, METRICS_GAUGE, "pss_unread_processes", NULL,
+		   "Processes that run and are not in pss_bytes.");
+	put_each(m, put_unread_of);
+	put_family(m, METRICS_GAUGE, "pss_age_seconds", "seconds",
+		   "How long ago the oldest part of pss_bytes was read.");
+	put_each(m, put_age_of);
+}
+
 static void put_pss(const struct metrics *m)
 {
 	if (m->swap) {
@@ -170,6 +221,8 @@ static void put_pss(const struct metrics *m)
 			   "What is swapped out; shared pages count in each.");
 		put_each(m, put_swap_of);
 	}
+	if (m->shares)
+		put_shares(m);
 	if (!m->pss)
 		return;
 	put_family(m, METRICS_GAUGE, "pss_bytes", "bytes",

@@ -35,6 +35,7 @@ struct metrics {
 	const struct group_sums *sums;
 	bool counters; /* what only grows was added up since the beginning: metric_book_sums() */
 	bool swap, pss, lines; /* has these families */
+	bool shares;	       /* those of group_sum.pss, in place of `pss` */
 };
 
 /* Writes all families that have a sample of each group. */

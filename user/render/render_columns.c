@@ -47,6 +47,10 @@ SHOW(major, snprintf(text, size, "%llu", (unsigned long long)line->major_faults)
 SHOW(cow, parts_size(text, size, (int64_t)(line->cow_faults *page_size), false))
 
 SHOW(stalled, parts_time(text, size, line->stalled_ns))
+SHOW(huge, snprintf(text, size, "%llu",
+		    (unsigned long long)(line->extras[PYMEM_EXTRA_HUGE_PAGES] +
+					 line->extras[PYMEM_EXTRA_COLLAPSES])))
+SHOW(swapped_in, parts_size(text, size, (int64_t)line->extras[PYMEM_EXTRA_SWAPPED_IN], false))
 SHOW(cached, parts_size(text, size, (int64_t)line->cached.bytes, false))
 
 SHOW(kernel, parts_size(text, size, model_kernel_bytes(&line->kernel), false))
@@ -101,6 +105,16 @@ static bool has_cached(const struct model_line *line)
 	return line->cached.bytes > 0;
 }
 
+static bool has_huge(const struct model_line *line)
+{
+	return line->extras[PYMEM_EXTRA_HUGE_PAGES] || line->extras[PYMEM_EXTRA_COLLAPSES];
+}
+
+static bool has_swapped_in(const struct model_line *line)
+{
+	return line->extras[PYMEM_EXTRA_SWAPPED_IN] > 0;
+}
+
 static bool has_kernel(const struct model_line *line)
 {
 	return parts_has_kernel(&line->kernel);
@@ -133,6 +147,18 @@ static bool more_cached(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
 	return line->cached.bytes > 0;
+}
+
+static bool more_huge(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return has_huge(line);
+}
+
+static bool more_swapped_in(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return has_swapped_in(line);
 }
 
 static bool more_kernel(const struct model_line *line, uint64_t page_size)
@@ -190,6 +216,16 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	 .keep = 7,
 	 .sort = MODEL_SORT_CACHED,
 	 .sorts = true},
+	{.title = "Huge",
+	 .show = show_huge,
+	 .is_known = has_huge,
+	 .tells_more = more_huge,
+	 .keep = 6},
+	{.title = "Swapped in",
+	 .show = show_swapped_in,
+	 .is_known = has_swapped_in,
+	 .tells_more = more_swapped_in,
+	 .keep = 6},
 	{.title = "Kernel",
 	 .show = show_kernel,
 	 .is_known = has_kernel,

@@ -151,7 +151,102 @@ static json_t *counted_if(bool known, uint64_t count)
 	return known ? json_count(count) : json_null();
 }
 
-static int put_line(FILE *out, const struct model_line *line, const struct model *model)
+/* --- extras --- */
+
+static json_t *huge_value(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "pages",
+			 json_count(extras[PYMEM_EXTRA_HUGE_PAGES]), "collapses",
+			 json_count(extras[PYMEM_EXTRA_COLLAPSES]), "collapse_filled_bytes",
+			 json_count(extras[PYMEM_EXTRA_COLLAPSE_FILLED]), "filled_bytes",
+			 json_count(model_huge_bytes(model, extras)), "untouched_most_bytes",
+			 json_count(model_huge_untouched(model, extras)));
+}
+
+static json_t *swap_value(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
+{
+	bool waits = model->extras & PYMEM_EXTRA_WAITS;
+
+	return json_pack("{s:o, s:o, s:o}", "out_bytes",
+			 json_count(extras[PYMEM_EXTRA_SWAPPED_OUT]), "in_bytes",
+			 counted_if(waits, extras[PYMEM_EXTRA_SWAPPED_IN]), "wait_ns",
+			 counted_if(waits, extras[PYMEM_EXTRA_SWAPIN_NS]));
+}
+
+/* Writes what the line has of extras; nothing if it has none. */
+static int put_line_extras(FILE *out, const struct model *model, const struct model_line *line)
+{
+	const uint64_t *extras = line->extras;
+	int err = 0;
+
+	if (extras[PYMEM_EXTRA_HUGE_PAGES] || extras[PYMEM_EXTRA_COLLAPSES]) {
+		fputs(",\"huge\":", out);
+		err = json_put(out, huge_value(model, extras));
+	}
+	if (extras[PYMEM_EXTRA_SWAPPED_IN] || extras[PYMEM_EXTRA_SWAPPED_OUT]) {
+		fputs(",\"swap\":", out);
+		err = json_put(out, swap_value(model, extras)) ?: err;
+	}
+	return err;
+}
+
+/* Writes an extra of the process: its value, with what no line has of it. */
+static int put_extra(FILE *out, const char *name, json_t *value, json_t *lost)
+{
+	if (json_object_set_new(value, "lost", lost)) {
+		json_decref(value);
+		value = NULL;
+	}
+	fprintf(out, ",\n   \"%s\":", name);
+	return json_put(out, value);
+}
+
+/* What others took: the sum, and the tasks that are known. */
+static json_t *taken_value(const struct model_process *process)
+{
+	json_t *by = json_array();
+
+	for (int i = 0; i < PYMEM_TAKERS; i++) {
+		const struct model_taker *taker = &process->takers[i];
+
+		if (taker->bytes &&
+		    json_array_append_new(by, json_pack("{s:i, s:o, s:o}", "tid", taker->pid,
+							"comm", json_text(taker->comm), "bytes",
+							json_count(taker->bytes)))) {
+			json_decref(by);
+			return NULL;
+		}
+	}
+	return json_pack("{s:o, s:o}", "bytes", json_count(model_extra(process, PYMEM_EXTRA_TAKEN)),
+			 "by", by);
+}
+
+static int put_extras(FILE *out, const struct model *model, const struct model_process *process)
+{
+	uint64_t sums[PYMEM_EXTRA_COUNT];
+	json_t *value;
+	int err = 0;
+
+	for (int i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		sums[i] = model_extra(process, (enum pymem_extra)i);
+	if (model->extras & PYMEM_EXTRA_HUGE) {
+		value = huge_value(model, sums);
+		if (json_object_set_new(value, "page_bytes", json_count(model->huge_page_bytes)))
+			err = -ENOMEM;
+		err = put_extra(out, "huge", value, huge_value(model, process->lost_extras)) ?: err;
+	}
+	if (model->extras & PYMEM_EXTRA_SWAP)
+		err = put_extra(out, "swap", swap_value(model, sums),
+				swap_value(model, process->lost_extras))
+			      ?: err;
+	if (model->extras & PYMEM_EXTRA_EXTERNAL) {
+		fputs(",\n   \"taken\":", out);
+		err = json_put(out, taken_value(process)) ?: err;
+	}
+	return err;
+}
+
+static int put_line(FILE *out, const struct model *model, const struct model_line *line)
 {
 	bool stalls_known = model->stalls_known, cache_known = model->cache_known;
 	struct json_member members[] = {
@@ -198,6 +293,7 @@ static int put_line(FILE *out, const struct model_line *line, const struct model
 		fputs(",\"stall_kinds\":", out);
 		err = json_put(out, stall_kinds_value(line)) ?: err;
 	}
+	err = put_line_extras(out, model, line) ?: err;
 	if (parts_has_kernel(&line->kernel)) {
 		fputs(",\"kernel_kinds\":", out);
 		err = json_put(out, kernel_value(&line->kernel)) ?: err;
@@ -312,11 +408,12 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {
 		if (i)
 			fputc(',', out);
-		err = put_line(out, &process->lines[i], model);
+		err = put_line(out, model, &process->lines[i]);
 	}
 	fputc(']', out);
 	if (model->cache_known)
 		err = put_cached(out, process) ?: err;
+	err = put_extras(out, model, process) ?: err;
 	if (model->kernel_known)
 		err = put_kernel(out, process) ?: err;
 	fputc('}', out);

@@ -48,6 +48,27 @@ void parts_cached_path(FILE *out, const struct model_cached_file *file, unsigned
 void parts_cached_files(FILE *out, const struct model_process *process,
 			const struct render_options *options);
 
+/* What is only counted if it is asked for. */
+struct parts_extra {
+	const char *title, *label; /* "Huge pages", and for a table */
+	bool (*has)(const uint64_t sums[PYMEM_EXTRA_COUNT]);
+	/* Writes a clause: "64 filled 128.0 MiB at the first touch; at most …". */
+	void (*write)(FILE *out, const struct model *model, const struct model_process *process);
+	/* What of a line's, or all lines', extras matters most. NULL: no line has any. */
+	uint64_t (*ranks)(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT]);
+};
+
+/* The kind behind `extra` (NULL: the first) that the process has some of. NULL: there is none. */
+const struct parts_extra *parts_next_extra(const struct parts_extra *extra,
+					   const struct model_process *process);
+/* Prints a paragraph for each kind. 0 or -ENOMEM. */
+int parts_extras(FILE *out, const struct model *model, const struct model_process *process,
+		 const struct render_options *options);
+/* The line that has most of it, and which part that is, 0 to 1. NULL: no line has any. */
+const struct model_line *parts_extra_most(const struct parts_extra *extra,
+					  const struct model *model,
+					  const struct model_process *process, double *share);
+
 /* Turns a style on; STYLE_OFF turns it off. Writes nothing unless options->color. */
 void parts_style(FILE *out, const struct render_options *options, const char *style);
 #define STYLE_HEAD  "1"
@@ -103,7 +124,7 @@ void parts_changed_print(FILE *out, const struct render_options *options,
 			 const struct parts_changed *changed);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 15
+#define PARTS_COLUMNS 17
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

@@ -7,20 +7,15 @@
  * default column has such values (speedscope does). So the default, inuse_space, has only those
  * above zero.
  *
- * The profile is written piece by piece: each sample, location, function and text is a Profile of
- * its own, which readers join. So memory is bounded by the number of places, not of stacks. All
- * texts are escaped as in the table. Who bounds the number of stacks has the others as one.
- * Processes that were skipped and notes are comments. */
+ * The profile is written piece by piece (pprof_pieces.c). Who bounds the number of stacks has the
+ * others as one. Processes that were skipped and notes are comments. */
 #include "render/render_pprof.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "model/cgroup_name.h"
-#include "render/gzip_stream.h"
-#include "render/pprof.pb-c.h"
+#include "render/pprof_pieces.h"
 #include "render/render_parts.h"
 #include "render/stack_choice.h"
 
@@ -44,141 +39,47 @@ static const struct column {
 /* Of what is resident and nothing else: the name that readers know. */
 static const struct column resident_columns[] = {{RENDER_RESIDENT, "inuse_space", "bytes", true}};
 #define MOST_LABELS 5
-#define COMMENT_MAX 4096 /* bytes */
 
 struct pprof {
-	struct gzip_stream gzip;
+	struct pprof_pieces pieces;
 	struct model *model;
 	const struct column *columns;
 	size_t column_count;
-	struct stack_choice *choice;		   /* of what is bounded; NULL: all rows */
-	struct places texts, locations, functions; /* by number: those that were written */
-	uint8_t *buffer;			   /* for one piece */
-	size_t room;
+	struct stack_choice *choice;	  /* of what is bounded; NULL: all rows */
 	bool resident;			  /* known of at least one process */
+	bool plain;			  /* samples have no labels */
 	Pprof__Label labels[MOST_LABELS]; /* of the process and the thread whose rows come now */
 	size_t label_count, process_labels;
 	const struct model_location *thread; /* whose labels are there; NULL: none */
 };
 
-/* --- pieces --- */
-
-static int put_piece(struct pprof *p, const Pprof__Profile *piece)
-{
-	size_t size = pprof__profile__get_packed_size(piece);
-	uint8_t *larger;
-
-	if (size > p->room) {
-		larger = realloc(p->buffer, size);
-		if (!larger)
-			return -ENOMEM;
-		p->buffer = larger;
-		p->room = size;
-	}
-	return gzip_write(&p->gzip, p->buffer, pprof__profile__pack(piece, p->buffer));
-}
-
-/* The index of a text, which is written if it is new. It is known by the address of `owner`; 0 is
- * the empty one. -errno. */
-static int64_t text_of(struct pprof *p, const void *owner, const char *text)
-{
-	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	char escaped[COMMENT_MAX], *one = escaped;
-	bool is_new;
-	ssize_t number;
-	int err = 0;
-
-	if (!*text)
-		return 0;
-	number = place_number_of(&p->texts, owner, &is_new);
-	if (number < 0)
-		return number;
-	if (is_new) {
-		text_escape(escaped, sizeof(escaped), text);
-		piece.n_string_table = 1;
-		piece.string_table = &one;
-		err = put_piece(p, &piece);
-	}
-	return err ? err : number + 1;
-}
-
 static int64_t constant(struct pprof *p, const char *text)
 {
-	return text_of(p, text, text);
-}
-
-/* The id of a function, which is written if it is new. `text`: it stands for no function. -errno.
- *
- * It has no system_name: if that is the same as its name, pprof takes "<module>" for what C++ puts
- * behind a name, and removes it. */
-static int64_t function_of(struct pprof *p, const struct model_location *location, const char *text)
-{
-	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	Pprof__Function function = PPROF__FUNCTION__INIT, *one = &function;
-	struct model_location whole;
-	ssize_t number;
-	bool is_new;
-	int err;
-
-	if (location) {
-		whole = *location;
-		whole.line = location->first_line;
-		number = place_number(&p->functions, &whole, &is_new);
-	} else {
-		number = place_number_of(&p->functions, text, &is_new);
-	}
-	if (number < 0 || !is_new)
-		return number < 0 ? number : number + 1;
-	function.id = number + 1;
-	function.name = !location	      ? constant(p, text)
-			: *location->function ? text_of(p, location->function, location->function)
-					      : constant(p, "?");
-	function.filename = location ? text_of(p, location->file, location->file) : 0;
-	function.start_line = location && location->first_line > 0 ? location->first_line : 0;
-	piece.n_function = 1;
-	piece.function = &one;
-	if (function.name < 0 || function.filename < 0)
-		return function.name < 0 ? function.name : function.filename;
-	err = put_piece(p, &piece);
-	return err ? err : number + 1;
-}
-
-/* The same for a place, or a text that stands for one. */
-static int64_t location_of(struct pprof *p, const struct model_location *place, const char *text)
-{
-	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	Pprof__Location location = PPROF__LOCATION__INIT, *one = &location;
-	Pprof__Line line = PPROF__LINE__INIT, *one_line = &line;
-	bool is_new;
-	ssize_t number = place ? place_number(&p->locations, place, &is_new)
-			       : place_number_of(&p->locations, text, &is_new);
-	int64_t function;
-	int err;
-
-	if (number < 0 || !is_new)
-		return number < 0 ? number : number + 1;
-	function = function_of(p, place, text);
-	if (function < 0)
-		return function;
-	line.function_id = function;
-	line.line = place ? place->line : 0;
-	location.id = number + 1;
-	location.mapping_id = 1;
-	location.n_line = 1;
-	location.line = &one_line;
-	piece.n_location = 1;
-	piece.location = &one;
-	err = put_piece(p, &piece);
-	return err ? err : number + 1;
+	return pprof_text(&p->pieces, text, text);
 }
 
 /* --- the head --- */
 
 static bool is_shown(const struct pprof *p, const struct column *column)
 {
+	if (column->metric == RENDER_NET && !column->positive)
+		return !p->plain;
 	if (column->metric == RENDER_STALLED)
 		return p->model->stalls_known;
 	return column->metric != RENDER_RESIDENT || p->resident;
+}
+
+/* Pyroscope fails to leave out samples of a profile that has no type of a period. Others don't look
+ * at it. */
+static int put_period(struct pprof *p)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__ValueType type = PPROF__VALUE_TYPE__INIT;
+
+	type.type = constant(p, "space");
+	type.unit = constant(p, "bytes");
+	piece.period_type = &type;
+	return type.type < 0 || type.unit < 0 ? -ENOMEM : pprof_put(&p->pieces, &piece);
 }
 
 static int put_types(struct pprof *p)
@@ -205,7 +106,7 @@ static int put_types(struct pprof *p)
 	piece.sample_type = all;
 	piece.time_nanos = (int64_t)(p->model->start * 1e9);
 	piece.duration_nanos = (int64_t)((p->model->end - p->model->start) * 1e9);
-	return put_piece(p, &piece);
+	return pprof_put(&p->pieces, &piece) ?: (p->choice ? put_period(p) : 0);
 }
 
 /* All code is of the one mapping: brackets tell readers that there is no such file. */
@@ -219,18 +120,18 @@ static int put_mapping(struct pprof *p)
 	mapping.has_functions = mapping.has_filenames = mapping.has_line_numbers = true;
 	piece.n_mapping = 1;
 	piece.mapping = &one;
-	return mapping.filename < 0 ? (int)mapping.filename : put_piece(p, &piece);
+	return mapping.filename < 0 ? (int)mapping.filename : pprof_put(&p->pieces, &piece);
 }
 
 /* `owner`: an address that no other text has. */
 static int put_comment(struct pprof *p, const void *owner, const char *text)
 {
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	int64_t comment = text_of(p, owner, text);
+	int64_t comment = pprof_text(&p->pieces, owner, text);
 
 	piece.n_comment = 1;
 	piece.comment = &comment;
-	return comment < 0 ? (int)comment : put_piece(p, &piece);
+	return comment < 0 ? (int)comment : pprof_put(&p->pieces, &piece);
 }
 
 struct net {
@@ -251,7 +152,7 @@ static int add_net(const struct stack_row *row, void *arg)
 static int put_what_is_left_out(struct pprof *p)
 {
 	size_t others = p->choice ? p->choice->left_out : 0;
-	char text[COMMENT_MAX];
+	char text[PPROF_TEXT];
 	struct net net = {};
 	int err = p->choice ? 0 : stack_rows(p->model, add_net, &net);
 
@@ -271,7 +172,7 @@ static int put_what_is_left_out(struct pprof *p)
 static int put_comments(struct pprof *p)
 {
 	const struct model *model = p->model;
-	char text[COMMENT_MAX];
+	char text[PPROF_TEXT];
 	size_t i;
 	int err;
 
@@ -299,7 +200,7 @@ static int add_label(struct pprof *p, const char *key, int64_t number, const voi
 
 	label.key = constant(p, key);
 	label.num = number;
-	label.str = text ? text_of(p, owner, text) : 0;
+	label.str = text ? pprof_text(&p->pieces, owner, text) : 0;
 	if (label.key < 0 || label.str < 0)
 		return -ENOMEM;
 	p->labels[p->label_count++] = label;
@@ -315,6 +216,8 @@ static int label_process(struct pprof *p, const struct model_process *process)
 	int err;
 
 	p->label_count = 0;
+	if (p->plain)
+		return 0;
 	stack_row_process(name, p->model, process);
 	err = add_label(p, "process", 0, process ? (const void *)process : &p->model->gathered,
 			name);
@@ -343,7 +246,7 @@ static int begin_thread(struct pprof *p, const struct model_location *thread)
 	char name[STACK_ROW_THREAD];
 	int err = 0;
 
-	if (thread == p->thread)
+	if (thread == p->thread || p->plain)
 		return 0;
 	p->thread = thread;
 	p->label_count = p->process_labels;
@@ -364,11 +267,11 @@ static int fill_locations(struct pprof *p, const struct stack_row *row,
 	int64_t id = 1;
 
 	if (row->instead)
-		ids[count++] = id = location_of(p, NULL, row->instead);
+		ids[count++] = id = pprof_location(&p->pieces, NULL, row->instead);
 	for (i = 0; i < depth && id > 0; i++)
-		ids[count++] = id = location_of(p, frames[i], NULL);
+		ids[count++] = id = pprof_location(&p->pieces, frames[i], NULL);
 	if (id > 0 && row->truncated)
-		ids[count++] = id = location_of(p, NULL, STACK_ROW_TRUNCATED);
+		ids[count++] = id = pprof_location(&p->pieces, NULL, STACK_ROW_TRUNCATED);
 	return id < 0 ? (int)id : (int)count;
 }
 
@@ -404,7 +307,7 @@ static int put_sample(const struct stack_row *row, void *arg)
 	sample.label = labels;
 	piece.n_sample = 1;
 	piece.sample = &one;
-	return put_piece(p, &piece);
+	return pprof_put(&p->pieces, &piece);
 }
 
 static int put_rows(struct pprof *p, const struct model_process *process)
@@ -449,22 +352,18 @@ static int put_all(struct pprof *p)
 		p->resident |= p->model->processes[i]->resident_known;
 	piece.n_string_table = 1;
 	piece.string_table = &empty;
-	return put_piece(p, &piece) ?: put_types(p) ?: put_mapping(p) ?: put_comments(p)
+	return pprof_put(&p->pieces, &piece) ?: put_types(p) ?: put_mapping(p) ?: put_comments(p)
 		       ?: put_samples(p);
 }
 
-static int write_all(struct pprof *p, FILE *out)
+static int write_all(struct pprof *p, FILE *out, size_t most)
 {
-	int err = gzip_begin(&p->gzip, out), ended;
+	int err = pprof_begin(&p->pieces, out, most), ended;
 
 	if (err)
 		return err;
 	err = put_all(p);
-	ended = gzip_end(&p->gzip);
-	free(p->buffer);
-	places_free(&p->texts);
-	places_free(&p->locations);
-	places_free(&p->functions);
+	ended = pprof_end(&p->pieces);
 	return err ?: ended ?: parts_flush(out);
 }
 
@@ -472,21 +371,26 @@ static int pprof_emit(FILE *out, struct model *model, const struct render_option
 {
 	struct pprof p = {.model = model, .columns = columns, .column_count = COLUMNS};
 
-	return model_sort_processes(model, options->sort) ?: write_all(&p, out);
+	return model_sort_processes(model, options->sort) ?: write_all(&p, out, 0);
 }
 
 int pprof_write(FILE *out, struct model *model, const struct pprof_bounds *bounds)
 {
 	struct stack_choice choice;
 	struct pprof p = {
-		.model = model, .columns = columns, .column_count = COLUMNS, .choice = &choice};
+		.model = model,
+		.columns = columns,
+		.column_count = COLUMNS,
+		.choice = &choice,
+		.plain = bounds->plain,
+	};
 
 	if (bounds->resident) {
 		p.columns = resident_columns;
 		p.column_count = 1;
 	}
 	return stack_choice_make(&choice, model, bounds->stacks, bounds->resident)
-		       ?: write_all(&p, out);
+		       ?: write_all(&p, out, bounds->bytes);
 }
 
 const struct renderer render_pprof = {

@@ -14,10 +14,15 @@ struct pprof_bounds {
 	/* Only what is resident, by the stack that touched it first, in the one column inuse_space.
 	 */
 	bool resident;
+	/* For readers that make a series of each value of a label, and pass over samples with an
+	 * amount below zero: samples have no labels, and there is no rss_net. rss_growth less
+	 * rss_freed is the same. */
+	bool plain;
+	size_t bytes; /* before they are compressed, at most; 0: any number */
 };
 
 /* Writes the model, which keeps trees, within the bounds. May sort it. 0; -errno of the stream;
- * -ENOMEM. */
+ * -ENOMEM; -EFBIG: there are more than `bytes`. */
 int pprof_write(FILE *out, struct model *model, const struct pprof_bounds *bounds);
 
 #endif

@@ -348,6 +348,37 @@ static int print_cached(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
+/* Prints one kind of what was asked for, and which line has most of it. */
+static int print_extra(struct answer *a, const struct parts_extra *extra)
+{
+	struct answer_text text;
+	const struct model_line *most;
+	double share;
+	int err = answer_text_begin(&text);
+
+	if (err)
+		return err;
+	fprintf(text.out, "%s: ", extra->title);
+	extra->write(text.out, a->model, a->process);
+	most = parts_extra_most(extra, a->model, a->process, &share);
+	if (most) {
+		fprintf(text.out, "; %.0f" NBSP "%% of it by ", 100 * share);
+		answer_place(text.out, a, most->location, PLACE_MOST);
+	}
+	fputc('.', text.out);
+	return answer_text_print(&text, a);
+}
+
+static int print_extras(struct answer *a)
+{
+	const struct parts_extra *extra = NULL;
+	int err = 0;
+
+	while (!err && (extra = parts_next_extra(extra, a->process)))
+		err = print_extra(a, extra);
+	return err;
+}
+
 /* The line for which the kernel took most of its own memory; NULL: none. */
 static const struct model_line *took_most(const struct model_process *process)
 {
@@ -436,6 +467,8 @@ int answer_sentences(struct answer *a)
 		err = print_cached(a);
 	if (!err)
 		err = print_kernel(a);
+	if (!err)
+		err = print_extras(a);
 	if (!err && a->process->note) {
 		text_wrap(a->out, a->process->note, 0, a->options->width, 2);
 		fputc('\n', a->out);

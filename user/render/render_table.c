@@ -429,6 +429,7 @@ static int print_process(struct table *t)
 	print_change(t);
 	print_resident(t);
 	err = err ?: print_besides(t);
+	err = err ?: parts_extras(t->out, t->model, t->process, t->options);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);

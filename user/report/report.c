@@ -68,6 +68,14 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->lost_faults = record->lost_faults;
 	p->lost_stalls = record->lost_stalls;
 	p->lost_stall_ns = record->lost_stall_ns;
+	model_add_extras(b->model, p->lost_extras, record->lost_extras);
+	for (i = 0; i < PYMEM_TAKERS; i++) {
+		const struct pymem_taker *taker = &record->takers[i];
+		char comm[sizeof(taker->comm) + 1] = "";
+
+		memcpy(comm, taker->comm, sizeof(taker->comm));
+		model_add_taker(p, (int)taker->pid, comm, taker->pages * b->page);
+	}
 	model_lose_cached(p, PYMEM_LOSS_MAP_FULL, record->cached_unkept * b->page);
 }
 

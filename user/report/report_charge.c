@@ -71,6 +71,8 @@ static void lose_stack(struct build *b, struct entry *entry, const struct counts
 		entry->process->lost_stalls += stack->vmcalls->stalls[i];
 		entry->process->lost_stall_ns += stack->vmcalls->stall_ns[i];
 	}
+	if (stack->vmcalls)
+		model_add_extras(b->model, entry->process->lost_extras, stack->vmcalls->extras);
 }
 
 /* Charges the stack's counters to its lines, or loses them. */

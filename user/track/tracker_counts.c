@@ -222,9 +222,16 @@ static int add_to_digest(const struct pymem_proc *record, void *arg)
 	hash = mix(hash, record->places, sizeof(record->places));
 	hash = mix(hash, &record->truncated, sizeof(record->truncated));
 	hash = mix(hash, &record->lost_stalls, sizeof(record->lost_stalls));
+	hash = mix(hash, record->lost_extras, sizeof(record->lost_extras));
 	/* A sum: the order of the records may change. */
 	*digest += mix(hash, &record->lost_faults, sizeof(record->lost_faults));
 	return 0;
+}
+
+/* True if stacks may have more than system calls that no other figure of theirs tells. */
+static bool counts_more(const struct session *session)
+{
+	return session_counts_stalls(session) || session_extras(session);
 }
 
 static int add_stalls(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
@@ -232,6 +239,7 @@ static int add_stalls(const struct pymem_stack_key *key, const struct pymem_vmca
 {
 	uint64_t *digest = arg, hash = mix(0xcbf29ce484222325ull, key, sizeof(*key));
 
+	hash = mix(hash, vmcalls->extras, sizeof(vmcalls->extras));
 	*digest += mix(hash, vmcalls->stalls, sizeof(vmcalls->stalls));
 	return 0;
 }
@@ -265,7 +273,7 @@ int tracker_digest(struct tracker *tracker, uint64_t *digest)
 
 	*digest = mix(0xcbf29ce484222325ull, own, sizeof(own));
 	err = session_each_live(tracker->session, add_to_digest, digest);
-	if (!err && session_counts_stalls(tracker->session))
+	if (!err && counts_more(tracker->session))
 		err = session_each_vmcalls(tracker->session, add_stalls, digest);
 	return err
 	       ?: session_each_cached(tracker->session, add_cached, digest)
@@ -382,7 +390,7 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 		err = reader->changes ? session_each_changed_stack(session, !reader->changes(arg),
 								   read_stack, &h)
 				      : session_each_stack(session, read_stack, &h);
-	if (!err && reader->stalled && session_counts_stalls(session))
+	if (!err && reader->stalled && counts_more(session))
 		err = session_each_vmcalls(session, read_stalls, &h);
 	if (!err)
 		err = tracker_read_cached(h.tracker, reader, arg)
@@ -419,6 +427,8 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.no_copies = t->copies_error || !session_counts_copies(t->session),
 		.stalls = session_counts_stalls(t->session),
 		.cache = session_counts_cache(t->session),
+		.extras = session_extras(t->session),
+		.huge_page_bytes = session_huge_page_bytes(t->session),
 		.kernel = session_counts_kernel(t->session),
 		.malformed = t->store.malformed,
 		.refused = t->store.refused,

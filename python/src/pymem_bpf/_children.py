@@ -2,8 +2,9 @@
 """The builtin `profile` in processes that multiprocessing starts.
 
 Forked children have the builtin. With spawn and forkserver, multiprocessing starts a new interpreter, which
-runs the main module again: there `@profile` would be an unknown name. All of these are started by one call,
-_posixsubprocess.fork_exec(), with a line of code behind -c. While the builtin is there, a step is put in front
+runs the main module again: there `@profile` would be an unknown name. So do the packages that were made of
+it (billiard, multiprocess). All of these are started by one call, _posixsubprocess.fork_exec(), with a line of
+code behind -c. While the builtin is there, a step is put in front
 of that line. It makes this file's Idle the builtin, in that child and in those that the child starts. Nothing
 is put into the environment or on disk, and other commands are not touched.
 
@@ -15,6 +16,7 @@ In a child this file is run by its path, without the package: it imports nothing
 import builtins
 import contextlib
 import os
+import re
 
 TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ __all__ = ["Idle", "begin", "builtin_profile", "note"]
 NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkserver) was not profiled and "
         "is in no table; `from pymem_bpf import profile` in the program shows calls in every process")
 
-STARTS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
+#: How that code begins, whatever the package is called. Behind the -c of a shell it may be anywhere.
+STARTS = re.compile(r"from [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
 MISSING = object()
 
 #: What is put behind -c, in front of multiprocessing's own code. If this file can't be read, @profile does
@@ -92,14 +95,15 @@ _started: "int | None" = None  # PID of the process that started such interprete
 
 
 def _with_step(arguments: "Sequence[Any]") -> "Sequence[Any]":
-    """The arguments of a new interpreter, with the step if it is one of multiprocessing's."""
+    """The arguments of a new interpreter, with the step if multiprocessing, or a copy of it, starts it."""
     found = list(arguments)
     for at, option in enumerate(found[:-1]):
         code = found[at + 1]
         if option in ("-c", b"-c") and isinstance(code, (str, bytes)):
             text = code if isinstance(code, str) else code.decode("utf-8", "surrogateescape")
-            if any(start in text for start in STARTS):
-                text = STEP % __file__ + text
+            # A newer Python takes blanks before code away itself.
+            if STARTS.match(text.lstrip()):
+                text = STEP % __file__ + text.lstrip()
                 found[at + 1] = text if isinstance(code, str) else text.encode("utf-8", "surrogateescape")
                 return found
     return arguments
