@@ -20,6 +20,8 @@
 #include "base/exit_status.h"
 #include "os/proc.h"
 
+#include "looks_fixture.h"
+
 #define NOW	1700000000.75 /* 2023-11-14 22:13:20 */
 #define MIB	(1 << 20)
 #define TICK_NS 10000000ULL
@@ -63,39 +65,6 @@ static int teardown(void **state)
 }
 
 /* --- what a helper runs in place of a look --- */
-
-static int made(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
-{
-	(void)start_ticks;
-	fprintf(text, "PID %d is kept by x\n", (int)pid);
-	fprintf(json, "{\"processes\": []}");
-	fprintf(verdict, "kept by \x1b[2J.");
-	return EXIT_DONE;
-}
-
-static int failed(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
-{
-	(void)pid, (void)start_ticks, (void)json, (void)verdict;
-	fputs("half of it", text);
-	fputs("pymem-bpf heap: pid 7: Python 2.7 is\x1b not supported\nmore\n", stderr);
-	return EXIT_FAILED;
-}
-
-static int slow(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
-{
-	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
-	for (;;)
-		pause();
-	return EXIT_DONE;
-}
-
-static int killed(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
-{
-	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
-	/* As the OOM killer does. */
-	kill(getpid(), SIGKILL);
-	return EXIT_DONE;
-}
 
 static int kills_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
 {
