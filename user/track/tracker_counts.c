@@ -223,6 +223,7 @@ static int add_to_digest(const struct pymem_proc *record, void *arg)
 	hash = mix(hash, &record->truncated, sizeof(record->truncated));
 	hash = mix(hash, &record->lost_stalls, sizeof(record->lost_stalls));
 	hash = mix(hash, record->lost_extras, sizeof(record->lost_extras));
+	hash = mix(hash, record->kernel_unkept, sizeof(record->kernel_unkept));
 	/* A sum: the order of the records may change. */
 	*digest += mix(hash, &record->lost_faults, sizeof(record->lost_faults));
 	return 0;
