@@ -349,6 +349,8 @@ struct pymem_proc {
 	__s64 tables_start,
 		tables_now; /* bytes of its page tables, when last read (pymem_kernel.h) */
 	__s64 kernel_unkept[PYMEM_KERNEL_COUNT]; /* bytes of kernel memory without a place */
+	__u32 kernel_owned; /* objects of the kernel that are known to be its own */
+	__u32 pad;
 };
 
 /* A payer is a user for whom `serve` tracks images; each has a limit. User space gives out the

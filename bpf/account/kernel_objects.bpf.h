@@ -13,6 +13,9 @@
  * What goes once its image ends (`dying`, or no record of it) counts as still there: of a process
  * that has ended, it is what was there then.
  *
+ * What one image, and all images of one user, may have of the entries is limited (quota_leaves()).
+ * An entry names the account that it is on, and is taken off that one when it goes.
+ *
  * Without an entry nothing is known of an object's end (pymem_kernel.unknown). Some ends are not
  * told (objects that are freed in bulk, or by kfree_rcu()): if another object gets the address,
  * that is the end; before, the object counts as still there.
@@ -27,7 +30,8 @@
 struct kernel_owner {
 	__u64 hash; /* of the stack; or a LOST_HASH() */
 	__u64 mm;   /* of its image */
-	__u64 bytes;
+	__u32 bytes;
+	__u32 account; /* that the entry is on; 0: root's */
 	__u32 proc;
 	__u16 kind;  /* enum pymem_kernel_kind */
 	__u16 stack; /* of a task: pages of its kernel stack, which goes with it */
@@ -52,6 +56,9 @@ struct {
 /* Functions that allocate, in the order of their addresses; set by the loader. */
 struct pymem_site kernel_sites[PYMEM_SITES];
 __u32 kernel_site_count;
+
+__u32 kernel_owners_used;	   /* entries that there are */
+__u32 kernel_held[PYMEM_ACCOUNTS]; /* of these, by account */
 
 const volatile __u32 page_bytes = 4096; /* set by the loader */
 
@@ -81,7 +88,14 @@ static __always_inline __u32 *filter_slot(__u64 address)
 	return bpf_map_lookup_elem(&kernel_filter, &slot);
 }
 
-/* What the owner stands for is gone. */
+/* There are `entries` more on that account. */
+static __always_inline void owner_book(__u32 account, __s32 entries)
+{
+	__sync_fetch_and_add(&kernel_owners_used, entries);
+	__sync_fetch_and_add(&kernel_held[account & (PYMEM_ACCOUNTS - 1)], entries);
+}
+
+/* What the owner stands for is gone, and its entry. */
 static __always_inline void owner_gone(const struct kernel_owner *owner)
 {
 	struct pymem_stack_key key = {.proc = owner->proc, .hash = owner->hash};
@@ -89,7 +103,11 @@ static __always_inline void owner_gone(const struct kernel_owner *owner)
 	__u64 kind = owner->kind, mm = owner->mm;
 	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
 
-	if (!p || p->id != owner->proc || p->dying || kind >= PYMEM_KERNEL_COUNT)
+	owner_book(owner->account, -1);
+	if (!p || p->id != owner->proc)
+		return;
+	__sync_fetch_and_add(&p->kernel_owned, -1);
+	if (p->dying || kind >= PYMEM_KERNEL_COUNT)
 		return;
 	sums = bpf_map_lookup_elem(&kernel_sums, &key);
 	if (!sums)
@@ -100,23 +118,35 @@ static __always_inline void owner_gone(const struct kernel_owner *owner)
 				     (__u64)owner->stack * page_bytes);
 }
 
-/* Remembers who owns the object. False: no room. */
-static __always_inline bool owner_keep(__u64 address, const struct kernel_owner *owner)
+/* May p, whose account that is, have another entry? */
+static __always_inline bool owner_is_allowed(const struct pymem_proc *p, __u32 account)
 {
-	struct kernel_owner *old = bpf_map_lookup_elem(&kernel_owners, &address), was;
+	return quota_leaves(kernel_owners_used, PYMEM_KERNEL_OWNERS, p->kernel_owned, account,
+			    kernel_held[account & (PYMEM_ACCOUNTS - 1)]);
+}
+
+/* Remembers that p owns the object. False: no room, or p may have no more. */
+static __noinline bool owner_keep(struct pymem_proc *p, __u64 address, struct kernel_owner *owner)
+{
+	struct kernel_owner *old, was;
 	__u32 *slot = filter_slot(address);
 
-	if (!slot)
+	if (!p || !owner || !slot)
 		return false;
+	owner->account = quota_account(p);
+	old = bpf_map_lookup_elem(&kernel_owners, &address);
 	if (old) {
 		was = *old;
 		*old = *owner;
 		owner_gone(&was);
-		return true;
-	}
-	if (bpf_map_update_elem(&kernel_owners, &address, owner, BPF_ANY))
+	} else if (owner_is_allowed(p, owner->account) &&
+		   !bpf_map_update_elem(&kernel_owners, &address, owner, BPF_NOEXIST)) {
+		__sync_fetch_and_add(slot, 1);
+	} else {
 		return false;
-	__sync_fetch_and_add(slot, 1);
+	}
+	owner_book(owner->account, 1);
+	__sync_fetch_and_add(&p->kernel_owned, 1);
 	return true;
 }
 
@@ -143,7 +173,7 @@ static __always_inline int kernel_took(__u64 address, __u64 kind, __u64 bytes)
 	}
 	__sync_fetch_and_add(&sums->bytes[kind], bytes);
 	__sync_fetch_and_add(&sums->objects[kind], 1);
-	if (!address || !owner_keep(address, &owner))
+	if (!address || !owner_keep(p, address, &owner))
 		__sync_fetch_and_add(&sums->unknown, bytes);
 	return 0;
 }
