@@ -251,7 +251,7 @@ static __always_inline __u32 cache_number(void *free, __u32 *next, __u32 most)
 static __always_inline bool cached_allows(const struct pymem_proc *p, __u32 account)
 {
 	return quota_leaves(cached_used, PYMEM_CACHED_PLACES, p->cached_places, account,
-			   cache_held[account & (PYMEM_ACCOUNTS - 1)].places);
+			    cache_held[account & (PYMEM_ACCOUNTS - 1)].places);
 }
 
 /* May p have another file? Not without a place for it. */
@@ -259,7 +259,7 @@ static __always_inline bool cache_file_allows(const struct pymem_proc *p, __u32 
 {
 	return cached_allows(p, account) &&
 	       quota_leaves(cache_files_used, PYMEM_CACHE_FILES, p->cached_files, account,
-			   cache_held[account & (PYMEM_ACCOUNTS - 1)].files);
+			    cache_held[account & (PYMEM_ACCOUNTS - 1)].files);
 }
 
 /* The record of the file, made for p if it is new: its number, plus 1; 0: no

@@ -88,6 +88,14 @@ static __always_inline __u32 *filter_slot(__u64 address)
 	return bpf_map_lookup_elem(&kernel_filter, &slot);
 }
 
+/* To be asked just before `kind` is used: 5.10 forgets the bounds of what clang puts on the stack
+ * meanwhile. */
+static __always_inline bool is_kind(__u64 *kind)
+{
+	barrier_var(*kind);
+	return *kind < PYMEM_KERNEL_COUNT;
+}
+
 /* There are `entries` more on that account. */
 static __always_inline void owner_book(__u32 account, __s32 entries)
 {
@@ -100,17 +108,18 @@ static __always_inline void owner_gone(const struct kernel_owner *owner)
 {
 	struct pymem_stack_key key = {.proc = owner->proc, .hash = owner->hash};
 	struct pymem_kernel *sums;
-	__u64 kind = owner->kind, mm = owner->mm;
+	__u64 kind, mm = owner->mm;
 	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
 
 	owner_book(owner->account, -1);
 	if (!p || p->id != owner->proc)
 		return;
 	__sync_fetch_and_add(&p->kernel_owned, -1);
-	if (p->dying || kind >= PYMEM_KERNEL_COUNT)
+	if (p->dying)
 		return;
 	sums = bpf_map_lookup_elem(&kernel_sums, &key);
-	if (!sums)
+	kind = owner->kind;
+	if (!sums || !is_kind(&kind))
 		return;
 	__sync_fetch_and_add(&sums->gone[kind], owner->bytes);
 	if (owner->stack)
@@ -160,13 +169,15 @@ static __always_inline int kernel_took(__u64 address, __u64 kind, __u64 bytes)
 	struct pymem_proc *p;
 
 	th = current_thread(&p);
-	if (!th || kind >= PYMEM_KERNEL_COUNT)
+	if (!th)
 		return 0;
 	vmcalls_walk(p, th);
 	owner.mm = p->mm;
 	key.proc = owner.proc = p->id;
 	key.hash = owner.hash = kernel_hash(th);
 	sums = bpf_map_lookup_elem(&kernel_sums, &key) ?: kernel_make(p, &key);
+	if (!is_kind(&kind))
+		return 0;
 	if (!sums) {
 		__sync_fetch_and_add(&p->kernel_unkept[kind], bytes);
 		return 0;
