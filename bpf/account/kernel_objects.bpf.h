@@ -14,7 +14,8 @@
  * that has ended, it is what was there then.
  *
  * What one image, and all images of one user, may have of the entries is limited (quota_leaves()).
- * An entry names the account that it is on, and is taken off that one when it goes.
+ * An entry names the account that it is on, and is taken off that one when it goes. User space
+ * deletes those that images left behind.
  *
  * Without an entry nothing is known of an object's end (pymem_kernel.unknown). Some ends are not
  * told (objects that are freed in bulk, or by kfree_rcu()): if another object gets the address,
@@ -27,28 +28,19 @@
 #include "base/kernel_compat.bpf.h"
 #include "pymem_objects.h"
 
-struct kernel_owner {
-	__u64 hash; /* of the stack; or a LOST_HASH() */
-	__u64 mm;   /* of its image */
-	__u32 bytes;
-	__u32 account; /* that the entry is on; 0: root's */
-	__u32 proc;
-	__u16 kind;  /* enum pymem_kernel_kind */
-	__u16 stack; /* of a task: pages of its kernel stack, which goes with it */
-};
-
 /* Sized by the loader, which leaves these out unless the kernel's own memory is watched. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, __u64);
-	__type(value, struct kernel_owner);
+	__type(value, struct pymem_kernel_owner);
 } kernel_owners SEC(".maps");
 
 /* Numbers of entries, by a hash of the address: what has none is turned away by one load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, __u32);
 } kernel_filter SEC(".maps");
@@ -83,7 +75,7 @@ static __always_inline __u32 kind_of_site(__u64 site)
 
 static __always_inline __u32 *filter_slot(__u64 address)
 {
-	__u32 slot = (address >> 4 ^ address >> 20) & (PYMEM_KERNEL_FILTER - 1);
+	__u32 slot = pymem_kernel_slot(address);
 
 	return bpf_map_lookup_elem(&kernel_filter, &slot);
 }
@@ -104,7 +96,7 @@ static __always_inline void owner_book(__u32 account, __s32 entries)
 }
 
 /* What the owner stands for is gone, and its entry. */
-static __always_inline void owner_gone(const struct kernel_owner *owner)
+static __always_inline void owner_gone(const struct pymem_kernel_owner *owner)
 {
 	struct pymem_stack_key key = {.proc = owner->proc, .hash = owner->hash};
 	struct pymem_kernel *sums;
@@ -135,9 +127,10 @@ static __always_inline bool owner_is_allowed(const struct pymem_proc *p, __u32 a
 }
 
 /* Remembers that p owns the object. False: no room, or p may have no more. */
-static __noinline bool owner_keep(struct pymem_proc *p, __u64 address, struct kernel_owner *owner)
+static __noinline bool owner_keep(struct pymem_proc *p, __u64 address,
+				  struct pymem_kernel_owner *owner)
 {
-	struct kernel_owner *old, was;
+	struct pymem_kernel_owner *old, was;
 	__u32 *slot = filter_slot(address);
 
 	if (!p || !owner || !slot)
@@ -162,7 +155,7 @@ static __noinline bool owner_keep(struct pymem_proc *p, __u64 address, struct ke
 /* The kernel has allocated this for the current thread. `address` 0: its end is not told. */
 static __always_inline int kernel_took(__u64 address, __u64 kind, __u64 bytes)
 {
-	struct kernel_owner owner = {.bytes = bytes, .kind = kind};
+	struct pymem_kernel_owner owner = {.bytes = bytes, .kind = kind};
 	struct pymem_stack_key key = {};
 	struct pymem_kernel *sums;
 	struct pymem_thread *th;
@@ -193,7 +186,7 @@ static __always_inline int kernel_took(__u64 address, __u64 kind, __u64 bytes)
 static __always_inline int kernel_freed(__u64 address)
 {
 	__u32 *slot = filter_slot(address);
-	struct kernel_owner *found, owner;
+	struct pymem_kernel_owner *found, owner;
 
 	if (!slot || !*slot)
 		return 0;

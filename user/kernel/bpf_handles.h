@@ -107,11 +107,13 @@
 	VARIABLE(dropped_images, __u64)                            \
 	VARIABLE(cache_files_used, __u32)                          \
 	VARIABLE(kernel_site_count, __u32)                         \
+	VARIABLE(kernel_owners_used, __u32)                        \
 	VARIABLE(cache_look, __u32)                                \
 	VARIABLE(cache_emptied, __u32)                             \
 	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)           \
 	ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS)       \
 	ARRAY(kernel_sites, struct pymem_site, PYMEM_SITES)        \
+	ARRAY(kernel_held, __u32, PYMEM_ACCOUNTS)                  \
 	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)            \
 	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)               \
 	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS)      \

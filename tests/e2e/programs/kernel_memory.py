@@ -28,7 +28,7 @@ def wait(lock, done):
     done.append(1)
 
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (10400, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+resource.setrlimit(resource.RLIMIT_NOFILE, (10400, max(10400, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
 known = sizes()
 pairs = [None] * PAIRS
 begin()
