@@ -51,7 +51,8 @@ def check_tables(image, target, truth):
     """Each line has what it made page tables grow by."""
     check_sums(image)
     told = truth["tables"]
-    assert told["touch"] >= 128 * 4096 and told["unmap"] <= -128 * 4096, told
+    # At both ends a page table may be that of a neighbour, too: up to 6.6 mappings do not begin at 2 MiB.
+    assert told["touch"] >= 128 * 4096 and told["unmap"] <= -126 * 4096, told
     # A look at what was never written changes no RSS: only page faults tell of it.
     assert told["look"] >= 64 * 4096, told
     for label in ("touch", "unmap") + (("look",) if platform.machine() == "x86_64" else ()):
