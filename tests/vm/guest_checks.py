@@ -322,7 +322,7 @@ def kernel_memory():
     """Page tables by line, and their sum to the byte; sockets, pipes and threads, as far as this kernel tells of
     them."""
     system = types.SimpleNamespace(command=PYTHON)
-    test_kernel.test_page_tables(system)
+    unstarved(test_kernel.test_page_tables, system)
     truth, target, image, whole = test_kernel.counted(system, False)
     comment("kernel memory: %r%s" % (image["kernel_memory"], "" if whole else ", in part"))
     test_kernel.check_objects(truth, target, image, whole)
