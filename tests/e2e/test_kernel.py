@@ -118,10 +118,10 @@ def test_nothing_unless_asked_for(system):
         assert {row["kernel_bytes"] is None for row in image["lines"]} == {not options}
 
 
-def counted(system, ended):
+def counted(system, ended, rest=3):
     """programs/kernel_memory.py: its truth, the target, the image of the report, which is made after its end or before,
-    and whether this kernel tells of all objects."""
-    with Target(system.command, "kernel_memory", arguments=("exit",)) as target, \
+    and whether this kernel tells of all objects. It rests for so many seconds before the end."""
+    with Target(system.command, "kernel_memory", arguments=(str(rest),)) as target, \
             Tool("-p", target.pid, *EVENTS) as tool:
         tool.attached()
         truth = target.go(tool.polled)

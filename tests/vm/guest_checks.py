@@ -323,7 +323,7 @@ def kernel_memory():
     them."""
     system = types.SimpleNamespace(command=PYTHON)
     unstarved(test_kernel.test_page_tables, system)
-    truth, target, image, whole = test_kernel.counted(system, False)
+    truth, target, image, whole = test_kernel.counted(system, False, 30)
     comment("kernel memory: %r%s" % (image["kernel_memory"], "" if whole else ", in part"))
     test_kernel.check_objects(truth, target, image, whole)
 
