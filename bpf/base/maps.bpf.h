@@ -63,25 +63,25 @@ struct frame_raw {
 	__u64 instr;
 };
 
-#define CHUNK_BYTES  4096
-#define NAMED_PLACES 64
-#define FRAME_BYTES  256 /* upper bound of py_layout.frame_size */
+#define CHUNK_BYTES 4096
+#define NAMED_BITS  6
+#define FRAME_BYTES 256 /* upper bound of py_layout.frame_size */
 
 /* Working memory of one event. One per CPU: `busy` turns away an event inside an event. */
 struct scratch {
 	__u32 busy;
 	__u32 depth;
 	__u32 truncated;
-	__u32 layout;		  /* of the process this event is about */
-	__u32 call;		  /* see opaque() */
-	__u32 steps;		  /* thread states that may still be looked at */
-	__u32 sends;		  /* messages of code objects that may still be sent */
-	__u32 names;		  /* code objects that may still be named (names.bpf.h) */
-	__u32 names_given;	  /* at the begin of the event */
-	__u32 most;		  /* frames to name */
-	__u32 shortened;	  /* a caller was not named, since no more may be */
-	__u8 named[NAMED_PLACES]; /* where a code object was named in this event: its frame */
-	__u32 served;		  /* frames found in `chunk` */
+	__u32 layout;		     /* of the process this event is about */
+	__u32 call;		     /* see opaque() */
+	__u32 steps;		     /* thread states that may still be looked at */
+	__u32 sends;		     /* messages of code objects that may still be sent */
+	__u32 names;		     /* code objects that may still be named (names.bpf.h) */
+	__u32 names_given;	     /* at the begin of the event */
+	__u32 most;		     /* frames to name */
+	__u32 shortened;	     /* a caller was not named, since no more may be */
+	__u8 named[1 << NAMED_BITS]; /* where a code object was named in this event: its frame */
+	__u32 served;		     /* frames found in `chunk` */
 	__s32 denied; /* may the process have more code objects remembered? 0, or enum quota_verdict
 		       */
 	__u32 coded;  /* code objects that are remembered since this event began */

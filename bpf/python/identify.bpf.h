@@ -18,11 +18,14 @@ struct identification {
  * address is the same one. 0: unreadable, or no more may be named. */
 static __always_inline __u64 frame_fingerprint(struct scratch *s, __u32 i, __u64 code)
 {
-	/* Objects lie 16 bytes apart. What is in the place may be of another event. */
-	__u8 *place = &s->named[mix(code, MIX1) >> 32 & (NAMED_PLACES - 1)];
-	__u32 at = *place;
-	const struct pymem_msg_frame *named = &s->stack.frames[at & (PYMEM_MAX_FRAMES - 1)];
+	/* What is in the place may be of another event. */
+	__u8 *place = &s->named[(code * MIX1) >> (64 - NAMED_BITS)];
+	__u32 at = *place, index = at;
+	const struct pymem_msg_frame *named;
 
+	/* The asm keeps clang from leaving the mask out. */
+	asm volatile("" : "+r"(index));
+	named = &s->stack.frames[index & (PYMEM_MAX_FRAMES - 1)];
 	if (at < i && named->code == code)
 		return named->fingerprint;
 	*place = i;
