@@ -271,6 +271,8 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	proc_begin_member(p, PYMEM_SWAP);
 	proc_begin_member(p, PYMEM_SHMEM);
 	p->peak_pages = proc_rss(p);
+	if (watch_kernel)
+		p->tables_start = p->tables_now = tables_of(mm);
 	if (bpf_map_update_elem(&tgids, &tgid, &entry, BPF_ANY)) {
 		bpf_map_delete_elem(&procs, &mm);
 		__sync_fetch_and_add(&dropped_images, 1);

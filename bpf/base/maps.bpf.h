@@ -166,6 +166,15 @@ SHARED struct {
 	__type(value, struct pymem_vmcalls);
 } vmcalls SEC(".maps");
 
+/* Sized by the loader, which leaves it out unless the kernel's own memory is watched. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_stack_key);
+	__type(value, struct pymem_kernel);
+} kernel_sums SEC(".maps");
+
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -382,6 +391,7 @@ KNOB(watch_huge, 0);	    /* count huge pages of so many pages; 0: do not */
 KNOB(watch_swap, 0);	    /* count what is swapped out */
 KNOB(watch_waits, 0);	    /* and what faults swap in, and how long they take: from 6.2 on */
 KNOB(watch_takers, 0);	    /* count what other tasks take */
+KNOB(watch_kernel, 0);	    /* note for which stack the kernel takes memory of its own */
 KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */
 KNOB(limits_itself, 0);	    /* time walks, and walk less deep: for the agent's budget */
 KNOB(names_rate, 0);	    /* code objects that an image may name each 2^20 ns; 0: all */

@@ -182,6 +182,12 @@ static int session_load(struct session *session, char *why, size_t size)
 			 strerror(-err));
 		return err;
 	}
+	err = session_map_kernel(session);
+	if (err) {
+		snprintf(why, size, "the table of the kernel's objects can't be mapped: %s",
+			 strerror(-err));
+		return err;
+	}
 	err = find_cpu_offsets(session, cpus);
 	if (err)
 		snprintf(why, size, "the kernel's per-CPU areas could not be located (%s)",
@@ -304,6 +310,7 @@ void session_free(struct session *session)
 	session_blocks_free(session);
 	session_unmap_touched(session);
 	session_unmap_cache(session);
+	session_unmap_kernel(session);
 	ring_buffer__free(session->ring);
 	session_close_changes(session);
 	bpf_object__close(session->object);

@@ -27,6 +27,7 @@ struct session_options {
 	bool huge;		    /* count huge pages */
 	bool swap;		    /* count what goes to swap and comes back; needs `faults` */
 	bool external;		    /* count what other tasks take, and who */
+	bool kernel;		    /* count the kernel's own memory, by stack */
 	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
@@ -80,6 +81,9 @@ bool session_counts_cache(const struct session *session);
  * that are counted, in bytes; 0: they are not counted. */
 unsigned session_extras(const struct session *session);
 size_t session_huge_page_bytes(const struct session *session);
+
+/* True if the kernel's own memory is counted by stack. */
+bool session_counts_kernel(const struct session *session);
 
 /* Calls `fn` with each note about the kernel for a report: what was asked for and is missing, and
  * what works in another way. */
@@ -270,6 +274,17 @@ int session_each_cached(struct session *session,
  * for two such calls. 0 or -errno. */
 int session_forget_cached(struct session *session, bool files,
 			  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
+
+/* Calls `fn` for each stack, or cause (struct pymem_kernel), with the kernel's memory that it
+ * stands for, until it returns something other than 0, which is then returned. -errno: reading
+ * failed. Nothing without session_options.kernel. */
+int session_each_kernel(struct session *session,
+			int (*fn)(const struct pymem_stack_key *, const struct pymem_kernel *,
+				  void *),
+			void *arg);
+/* Removes what the BPF side keeps of it for images that is_gone() names. 0 or -errno. */
+int session_forget_kernel(struct session *session, bool (*is_gone)(uint32_t proc, void *arg),
+			  void *arg);
 
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */

@@ -209,6 +209,11 @@ size_t session_huge_page_bytes(const struct session *session)
 	return session->sources[EVENT_SOURCE_huge].loaded ? session->kernel.huge_page_bytes : 0;
 }
 
+bool session_counts_kernel(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_tables].loaded;
+}
+
 void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
 		       void *arg)
 {
