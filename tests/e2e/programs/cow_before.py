@@ -13,7 +13,6 @@ fill_heap()
 go, done = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
-    os.close(go[1])  # it ends if its parent does
     os.close(go[1])  # the end of the parent ends it
     os.read(go[0], 1)
     for i in range(WRITTEN):
