@@ -3,6 +3,7 @@
 """Tests of the tools: what make does before it installs; how the outputs of guests are read
 (tests/vm/kernels.py); with which of the verifier's figures a kernel is compared (tests/verifier/compare.py)."""
 import contextlib
+import glob
 import io
 import os
 import re
@@ -156,6 +157,39 @@ class Packages(unittest.TestCase):
         self.assertRegex(spec, r"(?m)^Version: +%s$" % re.escape(version))
         self.assertRegex(spec, r"(?m)^\* Fri Jan 02 1970 .* - %s-1$" % re.escape(version))
         self.assertNotIn("@", re.sub(r"<.*>", "", spec))
+
+    def published(self, goal, project, path):
+        """A file of what tools/package makes of a small tree whose packaging/project has this text."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("tools/package", "packaging", "Makefile", "VERSION", "CHANGELOG.md"):
+                source, target = os.path.join(PROJECT, name), os.path.join(folder, "x", name)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, target)
+            for name, text in (("packaging/project", project), ("python/x", ""), ("tests/x", ""), ("bench/x", "")):
+                os.makedirs(os.path.join(folder, "x", os.path.dirname(name)), exist_ok=True)
+                with open(os.path.join(folder, "x", name), "w") as f:
+                    f.write(text)
+            subprocess.run([os.path.join(folder, "x", "tools", "package"), goal], check=True, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, env=clean_environment(BUILD=os.path.join(folder, "out")))
+            found, = glob.glob(os.path.join(folder, "out", "packages", path))
+            with open(found) as f:
+                return f.read()
+
+    def test_publisher(self):
+        """Page and maintainer are those of packaging/project, whatever characters they have; or no page, and a name."""
+        whole = "HOMEPAGE=https://a.example/?x=1&y=|\nMAINTAINER=A & B <a@a.example>\n"
+        spec = self.published("spec", whole, "rpm/pymem-bpf.spec")
+        self.assertRegex(spec, r"(?m)^URL: +https://a\.example/\?x=1&y=\|$")
+        self.assertRegex(spec, r"(?m)^\* .* A & B <a@a\.example> - ")
+        spec = self.published("spec", "HOMEPAGE=\nMAINTAINER=\n", "rpm/pymem-bpf.spec")
+        self.assertNotRegex(spec, r"(?m)^URL:")
+        self.assertIn(" pymem-bpf authors <authors@pymem-bpf.invalid> - ", spec)
+        if shutil.which("dh"):
+            dsc = self.published("deb-source", whole, "deb/*.dsc")
+            self.assertIn("\nMaintainer: A & B <a@a.example>\nHomepage: https://a.example/?x=1&y=|\n", dsc)
+            dsc = self.published("deb-source", "HOMEPAGE=\nMAINTAINER=\n", "deb/*.dsc")
+            self.assertIn("\nMaintainer: pymem-bpf authors <authors@pymem-bpf.invalid>\n", dsc)
+            self.assertNotIn("\nHomepage:", dsc)
 
     @unittest.skipUnless(os.path.exists(os.path.join(PROJECT, ".git")), "not a tree of git")
     def test_files_without_git(self):
