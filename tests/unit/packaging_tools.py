@@ -232,5 +232,51 @@ class Release(unittest.TestCase):
         self.assertEqual(dirty, clean)
 
 
+# The parts of bpftool's header that tools/pack-skeleton changes. %s: a cast, before bpftool 7.4.
+SKELETON = """#include <bpf/libbpf.h>
+
+static int open(void)
+{
+\terr = bpf_object__open_skeleton(obj->skeleton, opts);
+}
+
+static int create(void)
+{
+\ts->data = %sx__elf_bytes(&s->data_sz);
+}
+
+static inline const void *x__elf_bytes(size_t *sz)
+{
+\tstatic const char data[] = "ELF";
+
+\t*sz = sizeof(data) - 1;
+\treturn (const void *)data;
+}
+"""
+
+
+class PackSkeleton(unittest.TestCase):
+    def pack(self, text):
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(b"ELF" * 1000)
+            f.flush()
+            done = subprocess.run([os.path.join(PROJECT, "tools", "pack-skeleton"), f.name, "x"], input=text.encode(),
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_each_bpftool(self):
+        for cast in ("(void *)", ""):
+            status, packed, said = self.pack(SKELETON % cast)
+            self.assertEqual((status, said), (0, ""))
+            self.assertIn("\ts->data = (void *)x__elf_bytes(&s->data_sz);\n\tif (!s->data) {\n", packed)
+            self.assertIn("\treturn unpack(packed, sizeof(packed), 3000);\n", packed)
+            self.assertIn("\tfree((void *)obj->skeleton->data);\n", packed)
+
+    def test_another_shape_is_refused(self):
+        status, packed, said = self.pack(SKELETON.replace("open_skeleton", "open_other") % "")
+        self.assertEqual((status, packed), (1, ""))
+        self.assertIn("bpftool's skeleton is not as it is known: 0 of", said)
+
+
 if __name__ == "__main__":
     unittest.main()
