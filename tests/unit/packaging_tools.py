@@ -232,7 +232,7 @@ class Release(unittest.TestCase):
         self.assertEqual(dirty, clean)
 
 
-# The parts of bpftool's header that tools/pack-skeleton changes. %s: a cast, before bpftool 7.4.
+# The parts of bpftool's header that tools/pack-skeleton changes. %s: a cast, of Debian 12's bpftool.
 SKELETON = """#include <bpf/libbpf.h>
 
 static int open(void)

@@ -248,6 +248,28 @@ class CheckBuild(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertRegex(said, r"libbpf is too old: 1\.0 or newer is needed, which Debian 12 has\n")
         self.assertRegex(said, r"headers of the kernel are too old")
+        self.assertIn("check-build: the static program of a release needs nothing of this: docs/INSTALL.md\n", said)
+
+    def test_too_old_to_install(self):
+        """Said before anything is installed: there are no packages that would do."""
+        systems = (("debian", "11", True), ("debian", "12", False), ("ubuntu", "22.04", True), ("ubuntu", "24.04", False),
+                   ("fedora", "11", False))
+        for name, number, old in systems:
+            with self.subTest(name + number), tempfile.TemporaryDirectory() as folder:
+                with open(os.path.join(PROJECT, "tools", "install-deps")) as f:
+                    script = f.read().replace("/etc/os-release", os.path.join(folder, "os-release"))
+                with open(os.path.join(folder, "os-release"), "w") as f:
+                    f.write('ID=%s\nVERSION_ID="%s"\nPRETTY_NAME="That System"\n' % (name, number))
+                for tool, text in (("apt-get", "echo installs; exit 9"), ("apt-cache", "exit 0"), ("dpkg-query", "exit 1")):
+                    with open(os.path.join(folder, tool), "w") as f:
+                        f.write("#!/bin/sh\n%s\n" % text)
+                    os.chmod(os.path.join(folder, tool), 0o755)
+                done = subprocess.run(["sh", "-c", script, "sh", "build"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      env=dict(os.environ, PATH=folder + ":" + os.environ["PATH"]))
+                said = done.stdout.decode()
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual("can't be built on That System" in said, old, said)
+                self.assertEqual("installs" in said or "sudo apt-get" in said, not old, said)
 
     def test_missing(self):
         status, said = self.check(clang="no-such-clang")
