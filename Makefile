@@ -549,6 +549,7 @@ help:
 	@echo 'make image      the static program as an image (an OCI archive), in build/image'
 	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheel, packages'
 	@echo 'make check-install   each of them installed and used, and the table of that (ONLY="image archive-*": some)'
+	@echo 'make check-hosts   README'"'"'s first command and the tests, in fresh systems of other releases (HOSTS="trixie --e2e all")'
 	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'
 	@echo 'make deps, install, install-strip, uninstall, arm64, format, clean (WERROR=1: warnings are errors)'
 

@@ -22,4 +22,11 @@ check-install:
 	tools/install-deps test packages wheel image
 	$(PYTHON) -B tests/install/check_install.py $(ONLY)
 
-.PHONY: image release check-install
+# Builds and tests in fresh root file systems of other releases. HOSTS: their names, and options of
+# tests/hosts/check_hosts.py, such as HOSTS="trixie --e2e all".
+HOSTS :=
+check-hosts:
+	tools/install-deps packages
+	$(PYTHON) -B tests/hosts/check_hosts.py $(HOSTS)
+
+.PHONY: image release check-install check-hosts

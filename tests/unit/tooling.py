@@ -62,7 +62,7 @@ class Make(unittest.TestCase):
         for target in ("check", "check-fast", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
                        "demo", "check-arm64", "check-wheel", "check-fleet", "check-memory-profiler",
                        "check-cpython", "dist", "check-dist",
-                       "deb", "rpm", "check-deb", "image", "check-install"):
+                       "deb", "rpm", "check-deb", "image", "check-install", "check-hosts"):
             with self.subTest(target):
                 self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
 
