@@ -402,6 +402,24 @@ class Verifier(unittest.TestCase):
             compare.write_kept(by_clang)
             self.assertEqual(compare.read_kept(), by_clang)
 
+    def test_update_of_another_clang(self):
+        """Its figures stand beside the others; the page keeps those of the oldest."""
+        with tempfile.TemporaryDirectory() as folder:
+            page, kept = os.path.join(folder, "page"), os.path.join(folder, "verifier.txt")
+            with open(page, "w") as f:
+                f.write(compare.BEGIN + compare.END)
+            for clang, insns in ((14, 1000), (19, 1300), (14, 1001)):
+                row = "6.1.0 lines rss_stat %d 1 100 50\n" % insns
+                with unittest.mock.patch.multiple(
+                        compare, BUILD=folder, PAGE=page, KEPT=kept, built_by=lambda clang=clang: clang,
+                        measure=lambda row=row: (row.encode(), compare.parse(row))):
+                    self.assertEqual(compare.update(), 0)
+                    found = compare.read_kept()
+                self.assertEqual(found[clang], figures("6.1.0", insns))
+                with open(page) as f:
+                    self.assertIn("| rss_stat | %d |" % (insns if clang == 14 else 1000), f.read())
+            self.assertEqual(set(found), {14, 19})
+
     def test_take_over(self):
         kept = {**figures("6.1.7", 1), **figures("6.12.3", 2)}
         self.assertEqual(compare.take_over(kept, figures("6.1.9", 3)),
