@@ -53,7 +53,11 @@ own_suite()
 # A system of the suite $1 in the folder $2, with the packages $3.
 system()
 {
-	mmdebstrap --quiet --variant=apt --include="$3" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "$1" "$2" "$(mirror)"
+	local merged='--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr'
+	# Debian 11 does without a merged /usr, and has no package that says that it is merged.
+	[ "$1" != bullseye ] || merged=
+	# shellcheck disable=SC2086 # an option, or none
+	mmdebstrap --quiet --variant=apt --include="$3" $merged "$1" "$2" "$(mirror)"
 	cp -L /etc/resolv.conf "$2/etc/resolv.conf"
 }
 
