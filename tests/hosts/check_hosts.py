@@ -23,6 +23,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -74,14 +75,20 @@ class Host:
             shutil.copy(os.environ["NODE_EXTRA_CA_CERTS"], self.root + CERTIFICATES)
 
     def run(self, command, seconds):
-        """Runs a command, whose output goes into the log. Its status."""
+        """Runs a command, whose output goes into the log. Its status; 124 if it took longer, and was ended with all that it
+        had started."""
         self.log.write("+ %s\n" % command)
         self.log.flush()
+        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
         try:
-            return subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
-                                  timeout=seconds).returncode
+            return process.wait(seconds)
         except subprocess.TimeoutExpired:
             return 124
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def inside(self, script, seconds):
         """The same, of a script for sh in the system, in the clone. Packages that were fetched are kept outside."""
