@@ -36,7 +36,7 @@ LIBRARIES = "python3,libbpf1,libelf1,libjansson4,libsqlite3-0,libprotobuf-c1,lib
 # Runs "$@" in the root $0, with this machine's processes, and files in memory where it writes.
 INSIDE = ('for path in proc sys dev; do mount --rbind "/$path" "$0/$path" || exit; done; mount -t tmpfs none "$0/tmp" && '
           'exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 '
-          'PYMEM_SETTLE="${PYMEM_SETTLE:-1}" chroot "$0" "$@"')
+          'PYMEM_SETTLE="${PYMEM_SETTLE:-1}" PYMEM_PATIENCE="${PYMEM_PATIENCE:-300}" chroot "$0" "$@"')
 
 
 class Failed(Exception):
@@ -83,9 +83,11 @@ def use(root, documents, kernel=None):
     words = ["sh", "-c", script, "sh", root, "python3", "-B", "/root/installed.py", version(), documents, *USE]
     guest = [os.path.join(PROJECT, "tests", "vm", "vmtest.sh"), kernel] if kernel else []
     with open(log, "w", encoding="utf-8") as f:
-        # An emulated Python needs time to start.
+        # An emulated Python needs time to start, and the emulated verifier minutes for each load; so much more where other
+        # work is done beside it.
         subprocess.run(guest + words, cwd=PROJECT, stdout=f, stderr=subprocess.STDOUT, env=dict(
-            os.environ, PYMEM_SETTLE="20" if kernel else "1", VM_MEMORY="1000M"))
+            os.environ, PYMEM_SETTLE="20" if kernel else "1", PYMEM_PATIENCE="1800" if kernel else "300", VM_MEMORY="1000M",
+            VM_SECONDS="7200"))
     with open(log, encoding="utf-8") as f:
         said = f.read().splitlines()
     print("\n".join("    " + line for line in said))

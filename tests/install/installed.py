@@ -6,7 +6,7 @@ check_install.py where other files of a release are.
   installed.py VERSION [DOCUMENTS TEST…]     DOCUMENTS: where the documents are; TEST: only these
 
 Prints `ok WHAT` or `not ok WHAT`, what went wrong before it, and `end` behind the last. Environment: PYMEM_SETTLE, the seconds
-that a program is given to start."""
+that a program is given to start; PYMEM_PATIENCE, those that a command may take."""
 import json
 import os
 import re
@@ -16,8 +16,8 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 300
 DOCUMENTS = sys.argv[2] if len(sys.argv) > 2 else "/usr/share/doc/pymem-bpf"
+PATIENCE = float(os.environ.get("PYMEM_PATIENCE", 300))
 SETTLE = float(os.environ.get("PYMEM_SETTLE", 1))
 UNITS = ("pymem-bpf.socket", "pymem-bpf.service", "pymem-bpf-agent.service")
 
