@@ -69,8 +69,10 @@ class Host:
     def make(self):
         """Makes it, with a clean clone of this commit in it."""
         remove(self.root)
-        self.run([SYSTEMS, "--system", self.suite, self.root, "apt"], 1800)
-        self.run(["git", "clone", "-q", "--no-hardlinks", "file://" + PROJECT, self.root + SOURCE], 300)
+        for command, seconds in (([SYSTEMS, "--system", self.suite, self.root, "apt"], 1800),
+                                 (["git", "clone", "-q", "--no-hardlinks", "file://" + PROJECT, self.root + SOURCE], 300)):
+            if self.run(command, seconds) != 0:
+                sys.exit("%s: %s failed: %s" % (self.suite, command[0], self.log_path))
         if os.environ.get("NODE_EXTRA_CA_CERTS"):
             shutil.copy(os.environ["NODE_EXTRA_CA_CERTS"], self.root + CERTIFICATES)
 
