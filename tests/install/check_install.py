@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Installs each file of a release where users install it, does the first things that they do, and writes the table of that.
 
-  tests/install/check_install.py [--docs FILE] [--list] [ROW]…     ROW: a name, or a pattern such as 'archive-*'
+  tests/install/check_install.py [--docs FILE] [--list] [--missing] [ROW]…     ROW: a name, or a pattern such as 'archive-*'
 
 Root only. The files are those of dist (make release). Without ROW all rows are run: hours, most of them in emulated guests.
 The outcome of each is kept, in build/install/outcomes, with the sums of the files that it is of; when the last one that
@@ -266,10 +266,17 @@ def finish(path, known):
         write(path, table(outcomes))
 
 
+def chosen(known, patterns, missing):
+    """Of these rows, those that a pattern names, all if there is none; `missing`: without those that have passed."""
+    named = [row for row in known if not patterns or any(fnmatch.fnmatch(row.name, one) for one in patterns)]
+    return [row for row in named if not missing or isinstance(outcome(row), str)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--docs", default=os.path.join(PROJECT, "docs", "INSTALL.md"))
     parser.add_argument("--list", action="store_true", help="only the names of the rows")
+    parser.add_argument("--missing", action="store_true", help="only rows that have not passed with these files")
     parser.add_argument("rows", nargs="*")
     options = parser.parse_args()
     known = rows()
@@ -284,8 +291,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("systems are made, and BPF is used, by root: sudo make check-install")
     os.makedirs(os.path.join(WORK, "outcomes"), exist_ok=True)
-    chosen = [row for row in known if not options.rows or any(fnmatch.fnmatch(row.name, one) for one in options.rows)]
-    passed = [run_row(row) for row in chosen]
+    passed = [run_row(row) for row in chosen(known, options.rows, options.missing)]
     print("%d passed, %d failed" % (sum(passed), len(passed) - sum(passed)))
     finish(options.docs, known)
     return 0 if all(passed) else 1

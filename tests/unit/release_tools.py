@@ -381,6 +381,17 @@ class InstallTable(unittest.TestCase):
         self.run_rows(rows[1:])
         self.assertNotEqual(self.finished(rows)[1], self.TEXT)
 
+    def test_missing(self):
+        """What has passed with these files is not run again, if that is asked for."""
+        rows = self.rows(b="fails")
+        self.assertEqual(check_install.chosen(rows, [], True), rows)
+        self.run_rows(rows)
+        self.assertEqual(check_install.chosen(rows, [], True), rows[1:])
+        self.assertEqual(check_install.chosen(rows, ["a"], True), [])
+        self.assertEqual(check_install.chosen(rows, ["a"], False), rows[:1])
+        self.write("a.tar", "of another commit")
+        self.assertEqual(check_install.chosen(rows, [], True), rows)
+
     def test_not_after_a_failure(self):
         rows = self.rows(b="fails")
         self.assertEqual(self.run_rows(rows), [True, False])
