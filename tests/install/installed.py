@@ -31,8 +31,8 @@ def run(*command, status=0):
 
 
 def shop():
-    """README's first example, which grows."""
-    process = subprocess.Popen(["/usr/bin/python3", os.path.join(DOCUMENTS, "examples/shop.py"), "200"],
+    """README's first example, which grows for as long as a command may take."""
+    process = subprocess.Popen(["/usr/bin/python3", os.path.join(DOCUMENTS, "examples/shop.py"), str(int(PATIENCE))],
                                stdout=subprocess.DEVNULL)
     time.sleep(SETTLE)
     assert process.poll() is None, "shop.py ended"
