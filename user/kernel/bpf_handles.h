@@ -83,6 +83,7 @@
 	KNOB(watch_takers, __u32)                                  \
 	KNOB(tell_changes, __u32)                                  \
 	KNOB(limits_itself, __u32)                                 \
+	KNOB(names_rate, __u32)                                    \
 	KNOB(tell_threads, __u32)                                  \
 	KNOB(ring_wakeup_bytes, __u32)                             \
 	VARIABLE(copies_watched, __u32)                            \
@@ -94,6 +95,7 @@
 	VARIABLE(reading, __u32)                                   \
 	VARIABLE(walk_less, __u32)                                 \
 	VARIABLE(shed_stacks, __u64)                               \
+	VARIABLE(shortened_stacks, __u64)                          \
 	VARIABLE(timed_walks, __u64)                               \
 	VARIABLE(timed_ns, __u64)                                  \
 	VARIABLE(dropped_changes, __u64)                           \
