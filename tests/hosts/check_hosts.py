@@ -65,6 +65,7 @@ class Host:
         self.root = os.path.join(WORK, suite + ".root")
         self.log_path = os.path.join(WORK, suite + ".log")
         self.log = open(self.log_path, "w", encoding="utf-8")
+        self.began = 0  # of the command that ran last, in the log
 
     def make(self):
         """Makes it, with a clean clone of this commit in it."""
@@ -81,6 +82,7 @@ class Host:
         had started."""
         self.log.write("+ %s\n" % command)
         self.log.flush()
+        self.began = os.path.getsize(self.log_path)
         process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
                                    start_new_session=True)
         try:
@@ -108,9 +110,10 @@ class Host:
                          "--enter", self.root, "sh", "-c", "cd %s && export %s && %s" % (SOURCE, variables, script)], seconds)
 
     def said(self):
-        self.log.flush()
-        with open(self.log_path, encoding="utf-8", errors="replace") as f:
-            return f.read().rpartition("\n+ ")[2]
+        """Of the command that ran last."""
+        with open(self.log_path, "rb") as f:
+            f.seek(self.began)
+            return f.read().decode(errors="replace")
 
     def step(self, what, good, show=()):
         """Counts it; what failed shows the end of what was said, what passed the lines that `show` finds."""

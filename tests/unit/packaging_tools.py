@@ -304,7 +304,7 @@ class Hosts(unittest.TestCase):
     def test_steps(self):
         host = self.host()
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            self.assertTrue(host.step("a", host.run(["sh", "-c", "echo shown; echo other"], 60) == 0, ["^shown"]))
+            self.assertTrue(host.step("a", host.run(["sh", "-c", "echo shown; echo + a command; echo other"], 60) == 0, ["^shown"]))
             self.assertFalse(host.step("b", host.run(["sh", "-c", "echo why; exit 3"], 60) == 0))
         self.assertEqual((host.passed, host.failed), (1, 1))
         lines = out.getvalue().splitlines()
