@@ -93,6 +93,13 @@ def record_text(data):
                        "bytes of each", "an hour", "of that, names and sources"])
 
 
+def agent_text(data):
+    return "%s; %s; over %g s; those that grow make %g steps a second, metrics are asked for every %d s.\n\n" % (
+        data["python"], data["machine"], data["seconds"], data["rate"], data["scrape"]) + table(
+        data["rows"], ["Pythons", "of a CPU, and by process", "BPF in others", "RSS", "PSS", "it wakes up, a second",
+                       "stacks that change in a second", "Pythons in all", "the host starts, a second"])
+
+
 def memray_text(data, pairs):
     """`pairs`: {workload: [pymem-bpf's seconds / memray's, of each round]}"""
     return table([[name + " " + data["workloads"][name]["title"],

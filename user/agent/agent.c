@@ -3,9 +3,14 @@
  * an agent profiles all Python processes of the host all the time, and keeps as much of it as fits
  * into a folder of a fixed size.
  *
- * There is one loop. Once a second it reads the figures and writes what has changed
- * (agent_files.c). Nothing that happens to its files ends it. It ends at SIGTERM or SIGINT, and
- * when the figures themselves can't be read any more: then a service manager starts it anew. */
+ * There is one loop. Every few seconds (--interval) a pass reads the figures and writes what has
+ * changed (agent_files.c). Most of what a pass costs does not depend on how much has changed, so on
+ * a quiet host it is the number of passes that costs. What must be soon does not wait for one:
+ * alarms read sizes each second, without stacks; the BPF side wakes the loop for processes that
+ * begin, end, or are killed; metrics are read when they are asked for.
+ *
+ * Nothing that happens to its files ends it. It ends at SIGTERM or SIGINT, and when the figures
+ * themselves can't be read any more: then a service manager starts it anew. */
 #include "agent/agent.h"
 
 #include <errno.h>
@@ -22,7 +27,8 @@
 #include "python/examiner.h"
 
 #define NS	     1000000000ULL
-#define TICK_NS	     NS
+#define FIRST_NS     NS /* until the first pass, whatever the interval is */
+#define ALARM_NS     NS /* from one look of alarms to the next */
 #define STATUS_NS    (10 * NS)
 #define ENDED_BYTES  (1u << 20)	  /* of a report that nobody reads */
 #define READER_BYTES (256u << 20) /* of reports of a recording */
@@ -71,7 +77,7 @@ static void on_polled(void *arg, int err)
 		end(arg, err);
 }
 
-static void on_tick(void *arg)
+static void on_pass(void *arg)
 {
 	struct agent *a = arg;
 	/* Messages come before figures. */
@@ -80,21 +86,64 @@ static void on_tick(void *arg)
 	err = err ?: agent_tick_files(a);
 	agent_pss_tick(a);
 	agent_tell_more_deaths(a, false);
+	if (err)
+		end(a, err);
+	else if (!loop_timer_runs(&a->alarm))
+		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+}
+
+static void on_alarm(void *arg)
+{
+	struct agent *a = arg;
+	int err = profiler_poll(a->profiler);
+
+	err = err ?: alarms_read(a->alarms);
 	if (err) {
+		agent_complain("alarms: the figures can't be read: %s", strerror(-err));
 		end(a, err);
 		return;
 	}
 	alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
-	agent_tick_budget(a);
+}
+
+static void on_budget(void *arg)
+{
+	agent_tick_budget(arg);
+}
+
+static uint64_t ns_of(double seconds)
+{
+	return (uint64_t)(seconds * (double)NS);
+}
+
+/* The timers whose times are options. The first pass comes after `first_ns`. */
+static void start_timers(struct agent *a, uint64_t first_ns)
+{
+	uint64_t interval = ns_of(a->options.interval), window = ns_of(a->options.budget.window);
+
+	loop_timer_start(a->loop, &a->pass, first_ns, interval, on_pass, a);
+	loop_timer_start(a->loop, &a->budget, first_ns, window, on_budget, a);
+	/* A pass that comes as often looks for them, too. */
+	if (a->options.alarms.count && interval > ALARM_NS)
+		loop_timer_start(a->loop, &a->alarm, first_ns, ALARM_NS, on_alarm, a);
+	else
+		loop_timer_stop(&a->alarm);
+}
+
+static void count_one(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
+		      int64_t rss_pages)
+{
+	unsigned *count = arg;
+
+	(void)image, (void)pid, (void)start_boottime_ns, (void)rss_pages;
+	++*count;
 }
 
 static unsigned count_processes(const struct agent *a)
 {
 	unsigned count = 0;
-	uint32_t image = 0;
 
-	while (recorder_next_image(a->recorder, &image))
-		count++;
+	recorder_each_image(a->recorder, count_one, &count);
 	return count;
 }
 
@@ -141,16 +190,26 @@ static void keep(bool differs, const char *option)
 		agent_complain("%s can't be changed while it runs: restart it", option);
 }
 
+/* Else timers go on as they are: many signals do not keep a pass from coming. */
+static bool has_other_times(const struct agent_options *o, const struct agent_options *asked)
+{
+	return ns_of(o->interval) != ns_of(asked->interval) ||
+	       ns_of(o->budget.window) != ns_of(asked->budget.window) ||
+	       !o->alarms.count != !asked->alarms.count;
+}
+
 static void on_reload(void *arg, const struct signalfd_siginfo *info)
 {
 	struct agent *a = arg;
 	struct agent_options *o = &a->options, asked = {};
+	bool moved;
 
 	(void)info;
 	if (!a->reload || a->reload(a->reload_arg, &asked) || agent_push_reload(a->push, &asked)) {
 		agent_complain("goes on as it was");
 		return;
 	}
+	moved = has_other_times(o, &asked);
 	keep(strcmp(asked.store, a->store.path) != 0, "--store");
 	keep(asked.no_sources != o->no_sources, "--no-sources");
 	keep(asked.max_stacks != o->max_stacks, "--max-stacks");
@@ -163,6 +222,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.pss != o->pss, "--pss");
 	keep(asked.alarm_heap != o->alarm_heap, "--alarm-heap");
 	o->metrics_lines = asked.metrics_lines;
+	o->interval = asked.interval;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
 	recorder_limit_sources(a->recorder, o->store_bytes / SOURCE_PART);
@@ -173,6 +233,8 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	o->alarm_heap_bytes = asked.alarm_heap_bytes;
 	limit_heaps(a);
 	alarms_set(a->alarms, &o->alarms);
+	if (moved)
+		start_timers(a, FIRST_NS);
 	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
 		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
 }
@@ -368,8 +430,9 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
-	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
+	start_timers(a, FIRST_NS);
+	if (a->notify.fd >= 0)
+		loop_timer_start(a->loop, &a->status, FIRST_NS + NS / 2, STATUS_NS, on_status, a);
 	if (a->notify.watchdog_ns)
 		loop_timer_start(a->loop, &a->watchdog, 0, a->notify.watchdog_ns / 2, on_watchdog,
 				 a);
@@ -387,7 +450,9 @@ static int finish(struct agent *a)
 	int err;
 
 	notify_send(&a->notify, "STOPPING=1\nSTATUS=ending the recording");
-	loop_timer_stop(&a->tick);
+	loop_timer_stop(&a->pass);
+	loop_timer_stop(&a->alarm);
+	loop_timer_stop(&a->budget);
 	loop_timer_stop(&a->status);
 	agent_push_stop(a->push);
 	agent_metrics_close(a->metrics);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads the source of the counts once a second, and writes an interval.
+/* Reads the source of the counts once a second, or as often as its face wants, and writes an
+ * interval.
  *
  * Figures are cumulative. What was recorded before is subtracted when an interval is written, so
  * the sum over all intervals is what was read last, whatever came in between. */

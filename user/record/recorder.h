@@ -39,7 +39,8 @@ struct counts recorder_counts(struct recorder *recorder, struct counts counts);
 /* When the profile began, in seconds since the epoch. To be called before the first tick. */
 void recorder_begin(struct recorder *recorder, double start);
 
-/* Reads the counts and writes what has changed since the last call. To be called once a second. 0
+/* Reads the counts and writes what has changed since the last call. To be called once a second, or
+ * less often: as coarse are the times in it. 0
  * or -errno: nothing more can be written; recorder_why() says why. While it pauses, nothing is
  * written, and 0 is returned. */
 int recorder_tick(struct recorder *recorder);

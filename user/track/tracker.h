@@ -90,6 +90,7 @@ struct tracker {
 	unsigned scan;		 /* number of the last one */
 	unsigned found;		 /* number of Pythons that the last scan found */
 	uint64_t scan_at_ms, scan_not_before_ms, scan_dropped;
+	uint64_t scan_pause_ms;	   /* until the scan after the next one, if that finds nothing */
 	bool (*interrupted)(void); /* true after a signal that asks for the end; NULL: none can */
 	bool watch_copies;
 	int copies_error; /* why copies can't be watched, -errno */
