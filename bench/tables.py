@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
-memit.py, tool.py, top.py and record.py keep in build/bench/. Pure: each takes one file's object."""
+memit.py, tool.py, top.py, record.py and agent.py keep in build/bench/. Pure: each takes one file's object."""
 import statistics
 
 TOLERANCE_MIB = 1.0

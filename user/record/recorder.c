@@ -20,6 +20,7 @@
 
 #define GATHER_TICKS 10
 #define GATHER_MS    100 /* for which nothing else is done */
+#define TURNS_MOST   60
 
 /* --- readings of our own --- */
 
@@ -53,6 +54,13 @@ static int read_line(const struct counts_line *line, void *arg)
 }
 
 /* --- intervals --- */
+
+unsigned recorder_turns(const struct recorder *r, double now)
+{
+	double seconds = now - r->since + 0.5;
+
+	return seconds < 1 ? 1 : seconds > TURNS_MOST ? TURNS_MOST : (unsigned)seconds;
+}
 
 /* Writes the interval that ends now. If nothing happened in it, nor in the last one, that one
  * becomes longer. */

@@ -8,7 +8,7 @@
 
 #include "record/recorder_private.h"
 
-#define GROUPS_A_TICK 8
+#define GROUPS_A_TURN 8
 #define NAME_MOST     4096
 #define STEP_PART     128 /* of what is used: less than a plot or a table shows */
 
@@ -124,12 +124,12 @@ static struct rec_cgroup *next_group(struct recorder *r)
 
 bool recorder_write_cgroups(struct recorder *r, double now)
 {
-	unsigned most = HASH_COUNT(r->cgroups);
+	unsigned most = HASH_COUNT(r->cgroups), turns = recorder_turns(r, now);
 	struct rec_cgroup *cgroup;
 	bool written = false;
 
-	if (most > GROUPS_A_TICK)
-		most = GROUPS_A_TICK;
+	if (most > turns * GROUPS_A_TURN)
+		most = turns * GROUPS_A_TURN;
 	while (most--)
 		if ((cgroup = next_group(r)))
 			written |= write_group(r, cgroup, now);

@@ -404,6 +404,10 @@ void recorder_note_thread(struct recorder *r, struct rec_image *image,
 /* Frees the image, which is in no table any more. */
 void recorder_free_image(struct rec_image *image);
 
+/* Seconds since the last interval ended, from 1 to 60: so many turns has what takes turns, such as
+ * control groups, if some have theirs each second. */
+unsigned recorder_turns(const struct recorder *r, double now);
+
 /* recorder_cgroups.c */
 /* The control group that limits the memory of process `pid`, which is in group `path` (NULL:
  * unknown). NULL: it is not known, or out of memory. */
