@@ -6,8 +6,11 @@ which are idle, or of which some grow slowly.
 CPU is that of the agent and its helpers over --seconds, after --settle, from the kernel's clocks of their CPU time.
 Beside it stands the time of its BPF programs in other processes, by the kernel's own count
 (kernel.bpf_stats_enabled). RSS is the sum over its processes at the end. With --listen somebody asks for metrics every
-15 s, over a unix socket. The agent watches all Pythons of the host: those of others, and programs that start meanwhile,
-are counted, too, and said.
+15 s, over a unix socket.
+
+The agent watches all Pythons of the host: those of others, and programs that start meanwhile, cost it, too. How many
+these are is said; with none the figures are those of a steady state. With --against another build watches the same
+Pythons at the same time, so both have the same of that.
 """
 import argparse
 import contextlib
@@ -48,15 +51,18 @@ class Mix:
 
 
 class Agent:
-    """`pymem-bpf agent`, recording to a folder of its own."""
+    """`pymem-bpf agent`, recording to a folder of its own. `socket`: where it serves metrics, or None."""
 
-    def __init__(self, folder, arguments):
+    def __init__(self, folder, arguments, listens, tool_path=common.TOOL):
+        os.mkdir(folder)
+        self.socket = os.path.join(folder, "metrics.sock") if listens else None
         self.store = os.path.join(folder, "store")
         os.mkdir(self.store, 0o700)
         config = os.path.join(folder, "agent.toml")
         with open(config, "w"):
             pass
-        self.process = subprocess.Popen([common.TOOL, "agent", "--config", config, "--store", self.store, *arguments],
+        words = ["--config", config, "--store", self.store] + (["--listen", "unix:" + self.socket] if listens else [])
+        self.process = subprocess.Popen([tool_path, "agent", *words, *arguments],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0)
         self.pid = self.process.pid
         self.said = ""
@@ -75,8 +81,6 @@ class Agent:
         rest = self.process.stderr.read().decode("utf-8", "replace")
         status = self.process.wait(common.PATIENCE)
         self.process.stderr.close()
-        if os.environ.get("SHOW"):
-            print(rest)
         if status:
             raise RuntimeError("it ended with status %d: %s" % (status, rest))
         if "sheds" in rest:
@@ -93,7 +97,7 @@ def cpu_by_name(pid):
     found = {}
     for one in top.tree_of(pid):
         with contextlib.suppress(OSError):
-            name = top.cpu_of(one)[0]
+            name = "agent" if one == pid else top.cpu_of(one)[0].replace("pymem-", "")
             found[name] = found.get(name, 0) + cpu_ns(one)
     return found
 
@@ -154,41 +158,56 @@ def scrape(path):
     return len(text)
 
 
-def wait(seconds, path):
-    """Meanwhile somebody asks for metrics, if there is a path of a socket."""
+def wait(seconds, agents):
+    """Meanwhile somebody asks those for metrics that serve them."""
     ends = time.monotonic() + seconds
     while True:
         left = ends - time.monotonic()
         if left <= 0:
             return
-        if path:
-            scrape(path)
+        for agent in agents:
+            if agent.socket:
+                scrape(agent.socket)
         time.sleep(max(0, min(SCRAPE, ends - time.monotonic())))
 
 
-def measure(arguments, listens, options):
+class Reading:
+    """What an agent and the host have used up to now."""
+
+    def __init__(self, agent, files):
+        self.cpu, self.time = cpu_by_name(agent.pid), time.monotonic()
+        self.bpf, self.waited, self.started = bpf_ns(files), wakeups(agent.pid), forks()
+
+
+def found_of(agent, before, after):
     """What one agent needs."""
+    seconds = after.time - before.time
+    rss, pss = memory(agent.pid)
+    return {"cpu": {name: 1e-7 * (ns - before.cpu.get(name, 0)) / seconds for name, ns in after.cpu.items()},
+            "bpf": 1e-7 * (after.bpf - before.bpf) / seconds, "rss": rss, "pss": pss, "count": agent.count,
+            "wakeups": (after.waited - before.waited) / seconds, "started": (after.started - before.started) / seconds}
+
+
+def measure(builds, listens, options):
+    """What agents of these builds need, which run at the same time."""
     with tempfile.TemporaryDirectory(prefix="pymem-bench.") as folder:
-        path = os.path.join(folder, "metrics.sock") if listens else None
-        words = arguments + (["--listen", "unix:" + path] if path else [])
-        with Agent(folder, words) as agent, tool.counting():
-            files = tool.program_files(agent.pid)
-            wait(options.settle, path)
-            before, start = cpu_by_name(agent.pid), time.monotonic()
-            events, waited, started = bpf_ns(files), wakeups(agent.pid), forks()
-            wait(options.seconds, path)
-            after, seconds = cpu_by_name(agent.pid), time.monotonic() - start
-            events, waited, started = bpf_ns(files) - events, wakeups(agent.pid) - waited, forks() - started
-            rss, pss = memory(agent.pid)
-            count = agent.count
-        changed = record.sizes(agent.files()[0])[0]
-    return {"cpu": {name: 1e-7 * (ns - before.get(name, 0)) / seconds for name, ns in after.items()},
-            "bpf": 1e-7 * events / seconds, "rss": rss, "pss": pss, "wakeups": waited / seconds,
-            "started": started / seconds, "count": count, "changed": changed}
+        with contextlib.ExitStack() as stack:
+            agents = [stack.enter_context(Agent(os.path.join(folder, str(i)), options.option if i == 0 else [], listens, path))
+                      for i, path in enumerate(builds)]
+            stack.enter_context(tool.counting())
+            files = [tool.program_files(agent.pid) for agent in agents]
+            wait(options.settle, agents)
+            before = [Reading(*pair) for pair in zip(agents, files)]
+            wait(options.seconds, agents)
+            after = [Reading(*pair) for pair in zip(agents, files)]
+            found = [found_of(*three) for three in zip(agents, before, after)]
+        for agent, one in zip(agents, found):
+            one["changed"] = record.sizes(agent.files()[0])[0]
+    return found
 
 
 def row(what, found):
-    parts = ", ".join("%s %.2f" % (name.replace("pymem-", ""), share)
+    parts = ", ".join("%s %.2f" % (name, share)
                       for name, share in sorted(found["cpu"].items(), key=lambda pair: -pair[1]) if share >= 0.005)
     return (what, "%.2f %% (%s)" % (sum(found["cpu"].values()), parts or "-"), "%.3f %%" % found["bpf"],
             "%.1f MiB" % found["rss"], "%.1f MiB" % found["pss"], "%.1f" % found["wakeups"], "%.0f" % found["changed"],
@@ -202,6 +221,7 @@ def parse():
     parser.add_argument("--count", type=int, default=200, help="Pythons (200)")
     parser.add_argument("--rate", type=float, default=0.5, help="steps a second of each that grows (0.5)")
     parser.add_argument("--option", action="append", default=[], metavar="WORD", help="a further option of the agent")
+    parser.add_argument("--against", metavar="TOOL", help="another build, which watches the same at the same time")
     parser.add_argument("--only", help="rows whose name has this")
     parser.add_argument("--name", default="agent.json", help="of the file in build/bench (agent.json)")
     parser.add_argument("--python", default="/usr/bin/python3", help="interpreter (/usr/bin/python3)")
@@ -211,6 +231,9 @@ def parse():
 def main():
     options = parse()
     rows = []
+    builds = {common.TOOL: ", now" if options.against else ""}
+    if options.against:
+        builds[options.against] = ", before"
     kinds = {"idle": lambda: common.Sleepers(options.python, options.count),
              "a quarter grow": lambda: Mix(options.python, options.count, options.rate)}
     for name, begin in kinds.items():
@@ -219,8 +242,10 @@ def main():
             if options.only and options.only not in what:
                 continue
             with begin():
-                rows.append(row(what, measure(options.option, listens, options)))
-            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
+                found = measure(list(builds), listens, options)
+            for (path, build), one in zip(builds.items(), found):
+                rows.append(row(what + build, one))
+                print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
     data = {"machine": common.machine(), "python": common.version_of(options.python), "seconds": options.seconds,
             "rate": options.rate, "scrape": SCRAPE, "rows": rows}
     common.save(options.name, data)
