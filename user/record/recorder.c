@@ -55,9 +55,9 @@ static int read_line(const struct counts_line *line, void *arg)
 
 /* --- intervals --- */
 
-unsigned recorder_turns(const struct recorder *r, double now)
+static unsigned turns_until(const struct recorder *r, double until)
 {
-	double seconds = now - r->since + 0.5;
+	double seconds = until - r->since + 0.5;
 
 	return seconds < 1 ? 1 : seconds > TURNS_MOST ? TURNS_MOST : (unsigned)seconds;
 }
@@ -72,6 +72,7 @@ static void write_interval(struct recorder *r, double now)
 	bool written;
 
 	r->interval++;
+	r->turns = turns_until(r, until);
 	written = recorder_write_changes(r);
 	recorder_write_facts(r, &written);
 	written |= recorder_write_cgroups(r, until);

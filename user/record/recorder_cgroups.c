@@ -124,12 +124,12 @@ static struct rec_cgroup *next_group(struct recorder *r)
 
 bool recorder_write_cgroups(struct recorder *r, double now)
 {
-	unsigned most = HASH_COUNT(r->cgroups), turns = recorder_turns(r, now);
+	unsigned most = HASH_COUNT(r->cgroups);
 	struct rec_cgroup *cgroup;
 	bool written = false;
 
-	if (most > turns * GROUPS_A_TURN)
-		most = turns * GROUPS_A_TURN;
+	if (most > r->turns * GROUPS_A_TURN)
+		most = r->turns * GROUPS_A_TURN;
 	while (most--)
 		if ((cgroup = next_group(r)))
 			written |= write_group(r, cgroup, now);

@@ -118,9 +118,9 @@ static void take_counts(struct recorder *r, struct rec_image *image, const uint6
 }
 
 /* So many ticks there are from one reading of a process to the next. */
-static unsigned ticks_apart(const struct recorder *r, double now)
+static unsigned ticks_apart(const struct recorder *r)
 {
-	unsigned count = 0, most = READ_MOST * recorder_turns(r, now);
+	unsigned count = 0, most = READ_MOST * r->turns;
 	const struct rec_image *image;
 
 	for (image = r->images; image; image = image->hh.next)
@@ -129,10 +129,10 @@ static unsigned ticks_apart(const struct recorder *r, double now)
 }
 
 /* The images that are to be read now. */
-static size_t list(struct recorder *r, double now)
+static size_t list(struct recorder *r)
 {
 	struct rec_collected *all = &r->collected;
-	unsigned turn = all->ticks++, apart = ticks_apart(r, now);
+	unsigned turn = all->ticks++, apart = ticks_apart(r);
 	struct rec_image *image;
 
 	all->count = 0;
@@ -158,7 +158,7 @@ void recorder_write_collections(struct recorder *r, double now)
 	if (r->collections_off)
 		return;
 	find_new(r, now);
-	if (r->collections_off || !list(r, now))
+	if (r->collections_off || !list(r))
 		return;
 	examiner_count_collections(all->counted, all->count);
 	for (size_t i = 0; i < all->count && !r->collections_off; i++) {

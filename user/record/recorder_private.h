@@ -274,6 +274,7 @@ struct recorder {
 	double start, since, end; /* of the interval; `end` of the last reading, 0: not yet */
 	int64_t interval;	  /* its number, from 1 on */
 	bool idle;		  /* nothing was written in the last interval */
+	unsigned turns; /* seconds of the interval, 1 to 60: for what takes turns each second */
 	unsigned ticks;
 	struct amounts_buffer parts; /* of the interval that is written */
 	struct amounts_buffer facts, last_facts, touched, firsts;
@@ -403,10 +404,6 @@ void recorder_note_thread(struct recorder *r, struct rec_image *image,
 			  const struct counts_thread *thread);
 /* Frees the image, which is in no table any more. */
 void recorder_free_image(struct rec_image *image);
-
-/* Seconds since the last interval ended, from 1 to 60: so many turns has what takes turns, such as
- * control groups, if some have theirs each second. */
-unsigned recorder_turns(const struct recorder *r, double now);
 
 /* recorder_cgroups.c */
 /* The control group that limits the memory of process `pid`, which is in group `path` (NULL:

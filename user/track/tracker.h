@@ -131,7 +131,7 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 bool tracker_examine_held(struct tracker *tracker, pid_t pid);
 
 /* Profiles all Pythons of the host. Returns how many, or -errno. tracker_poll() looks again every
- * few seconds for those that no message announced. */
+ * few seconds, then less often, for those that no message announced. */
 int tracker_attach_all(struct tracker *tracker);
 
 /* Handles messages for up to `timeout_ms` milliseconds, identifies processes, and takes the records
