@@ -18,9 +18,9 @@
 #include "os/output.h"
 #include "record/recorder_private.h"
 
-#define GATHER_TICKS 10
-#define GATHER_MS    100 /* for which nothing else is done */
-#define TURNS_MOST   60
+#define GATHER_SECONDS 10
+#define GATHER_MS      100 /* for which nothing else is done */
+#define TURNS_MOST     60
 
 /* --- readings of our own --- */
 
@@ -99,8 +99,10 @@ static void limit_size(struct recorder *r, double now)
 	uint64_t most = r->options.most_bytes;
 	bool large = most && (uint64_t)record_db_size(&r->db) > most;
 
-	if (++r->ticks % GATHER_TICKS && !large)
+	r->ungathered += r->turns;
+	if (r->ungathered < GATHER_SECONDS && !large)
 		return;
+	r->ungathered = 0;
 	if (record_gather(&r->db, now, most, GATHER_MS) || r->db.error)
 		return;
 	snprintf(r->why, sizeof(r->why),

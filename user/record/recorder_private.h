@@ -275,7 +275,7 @@ struct recorder {
 	int64_t interval;	  /* its number, from 1 on */
 	bool idle;		  /* nothing was written in the last interval */
 	unsigned turns; /* seconds of the interval, 1 to 60: for what takes turns each second */
-	unsigned ticks;
+	unsigned ungathered;	     /* seconds of intervals since old ones were put together */
 	struct amounts_buffer parts; /* of the interval that is written */
 	struct amounts_buffer facts, last_facts, touched, firsts;
 	uint32_t touched_image;
