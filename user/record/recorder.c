@@ -156,13 +156,24 @@ static bool runs(const struct recorder *r, const struct rec_image *image)
 	return !image->ended && !image->taken && image->seen_reading == r->read_reading;
 }
 
+static int64_t rss_pages(const struct rec_image *image)
+{
+	return image->pages[PYMEM_FILE] + image->pages[PYMEM_ANON] + image->pages[PYMEM_SHMEM];
+}
+
 void recorder_each_image(const struct recorder *r, recorder_image_fn *fn, void *arg)
 {
 	for (const struct rec_image *image = r->images; image; image = image->hh.next)
 		if (runs(r, image))
-			fn(arg, image->id, image->pid, image->start_boottime_ns,
-			   image->pages[PYMEM_FILE] + image->pages[PYMEM_ANON] +
-				   image->pages[PYMEM_SHMEM]);
+			fn(arg, image->id, image->pid, image->start_boottime_ns, rss_pages(image));
+}
+
+int64_t recorder_image_pages(const struct recorder *r, uint32_t id)
+{
+	const struct rec_image *image;
+
+	HASH_FIND(hh, r->images, &id, sizeof(id), image);
+	return image ? rss_pages(image) : -1;
 }
 
 pid_t recorder_next_image(const struct recorder *r, uint32_t *image)

@@ -67,6 +67,8 @@ uint64_t recorder_bytes(struct recorder *recorder);
 /* The PID of the next process that is recorded and runs, behind image `*image` (0: the first one),
  * which becomes its image. 0: there is no more. */
 pid_t recorder_next_image(const struct recorder *recorder, uint32_t *image);
+/* The RSS of image `image` at the last reading, in pages; -1: there is none of that number. */
+int64_t recorder_image_pages(const struct recorder *recorder, uint32_t image);
 /* Calls fn for each of these, in any order, with its RSS at the last reading, in pages. */
 typedef void recorder_image_fn(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
 			       int64_t rss_pages);
