@@ -192,7 +192,9 @@ static __always_inline struct heritage heritage_of(const struct pymem_proc *p)
 				.tree = p->tree,
 				.payer = p->payer,
 				.account = p->account,
-				.user = p->user};
+				.user = p->user,
+				.names_left = p->names_left,
+				.names_at = p->names_at};
 
 	return left;
 }
@@ -261,12 +263,16 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 		p->interp_head = parent->interp_head;
 		p->identified = parent->identified;
 		p->multi = parent->multi;
+		p->names_at = parent->names_at;
+		p->names_left = parent->names_left;
 	}
 	proc_begin_member(p, PYMEM_FILE);
 	proc_begin_member(p, PYMEM_ANON);
 	proc_begin_member(p, PYMEM_SWAP);
 	proc_begin_member(p, PYMEM_SHMEM);
 	p->peak_pages = proc_rss(p);
+	if (watch_kernel)
+		p->tables_start = p->tables_now = tables_of(mm);
 	if (bpf_map_update_elem(&tgids, &tgid, &entry, BPF_ANY)) {
 		bpf_map_delete_elem(&procs, &mm);
 		__sync_fetch_and_add(&dropped_images, 1);

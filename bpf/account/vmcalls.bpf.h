@@ -5,6 +5,7 @@
 #define VMCALLS_BPF_H
 
 #include "account/fault.bpf.h"
+#include "account/kernel.bpf.h"
 
 /* A new entry of p. NULL: no room, or p may have no more. A function of its own, as
  * stack_make(). */
@@ -63,6 +64,7 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 		th->mapped = err ? 0 : mapped;
 		th->mapped_leaf = th->leaf;
 	}
+	tables_now(p, th);
 	if (err)
 		return;
 	v = vmcalls_now(p, th);

@@ -19,6 +19,10 @@ struct mm_struct___atomic {
 	struct mm_rss_stat___atomic rss_stat;
 } __attribute__((preserve_access_index));
 
+struct mm_struct___tables {
+	atomic_long_t pgtables_bytes;
+} __attribute__((preserve_access_index));
+
 struct task_rss_stat___atomic {
 	int events;
 	int count[4];
@@ -131,6 +135,14 @@ static __always_inline __u64 as_number(const void *pointer)
 static __always_inline __u64 task_mm(struct task_struct *task)
 {
 	return (__u64)BPF_CORE_READ(task, mm);
+}
+
+/* Bytes of the mm's page tables but the uppermost ones: VmPTE of /proc/PID/status. */
+static __always_inline __s64 tables_of(__u64 mm)
+{
+	struct mm_struct___tables *m = (struct mm_struct___tables *)mm;
+
+	return BPF_CORE_READ(m, pgtables_bytes.counter);
 }
 
 #define KERNEL_STACK_BYTES 16384
@@ -252,6 +264,13 @@ static __always_inline __s32 kernel_s32(__u64 address)
 #define SEPARATE_IF_UNROLLED static __always_inline
 #endif
 
+/* The loop that follows has no jumps back. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
 /* For what only one CPU is to do. Atomics that return a value came with 5.12. Before, two CPUs may
  * both find themselves the first, and a store may undo that of another CPU. */
 #ifdef PYMEM_LEGACY
@@ -306,6 +325,22 @@ static __always_inline bool first_to_claim(__u32 *at, __u32 value)
 static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
 {
 	return __sync_val_compare_and_swap(at, before, value) == before;
+}
+#endif
+
+/* Adds `change` to what was `before`. False: it is not that any more. In the legacy build it is
+ * added anyway. */
+#ifdef PYMEM_LEGACY
+static __always_inline bool add_if(__s64 *at, __s64 before, __s64 change)
+{
+	(void)before;
+	__sync_fetch_and_add(at, change);
+	return true;
+}
+#else
+static __always_inline bool add_if(__s64 *at, __s64 before, __s64 change)
+{
+	return __sync_val_compare_and_swap(at, before, before + change) == before;
 }
 #endif
 

@@ -3,6 +3,8 @@
  */
 #include "account/lifecycle.bpf.h"
 
+#include "account/kernel.bpf.h"
+
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
 SEC("raw_tp/sched_process_fork")
@@ -274,6 +276,8 @@ int settle(struct bpf_iter__task *ctx)
 	settle_member(p, task, PYMEM_ANON);
 	settle_member(p, task, PYMEM_SWAP);
 	settle_member(p, task, PYMEM_SHMEM);
+	if (watch_kernel && task_mm(task) == p->mm)
+		tables_charge(p, LOST_HASH(PYMEM_LOSS_UNSETTLED));
 	return 0;
 }
 

@@ -51,6 +51,12 @@ struct table_cached { /* of the stack in that row of `stacks` */
 	bool gone;
 };
 
+struct table_kernel { /* of the stack in that row of `stacks` */
+	size_t stack;
+	struct counts_kernel kernel; /* `stack` is set when it is handed over */
+	bool gone;
+};
+
 struct table_touched { /* what of an image is resident */
 	struct counts_resident resident;
 	uint64_t pages[TABLE_ROWS]; /* by row of `stacks`, touched by that one, of any image */
@@ -63,6 +69,8 @@ struct counts_table {
 	size_t image_count, stack_count, line_count;
 	struct table_cached cached[16];
 	size_t cached_count;
+	struct table_kernel kernel[16];
+	size_t kernel_count;
 	struct table_touched touched[4];
 	size_t touched_count; /* 0: it is not noted who touches pages */
 	/* By row of `stacks`: places that are looked at, and of these where what was first is gone.
@@ -200,6 +208,19 @@ static inline int table_hand_cached(struct counts_table *table, struct table_cac
 	return reader->cached ? reader->cached(&cached, arg) : 0;
 }
 
+static inline int table_hand_kernel(struct counts_table *table, struct table_kernel *row,
+				    const struct counts_reader *reader, void *arg)
+{
+	static const struct pymem_counters none;
+	const struct table_stack *from = &table->stacks[row->stack];
+	const struct counts_stack stack = {
+		.key = from->key, .frames = from->frames, .depth = from->depth, .counters = &none};
+	struct counts_kernel kernel = row->kernel;
+
+	kernel.stack = &stack;
+	return reader->kernel ? reader->kernel(&kernel, arg) : 0;
+}
+
 static inline enum counts_want table_wanted(const struct table_stack *row,
 					    const struct counts_reader *reader, void *arg)
 {
@@ -256,6 +277,9 @@ static inline int table_read(void *self, const struct counts_reader *reader, voi
 	for (i = 0; i < table->cached_count && !err; i++)
 		if (!table->cached[i].gone)
 			err = table_hand_cached(table, &table->cached[i], reader, arg);
+	for (i = 0; i < table->kernel_count && !err; i++)
+		if (!table->kernel[i].gone)
+			err = table_hand_kernel(table, &table->kernel[i], reader, arg);
 	for (i = 0; i < table->line_count && !err; i++)
 		if (!table->lines[i].gone)
 			err = table_hand_line(&table->lines[i], reader, arg);
@@ -298,6 +322,14 @@ static inline int table_take_ended(void *self, bool all, const struct counts_rea
 			continue;
 		row->gone = true;
 		err = table_hand_cached(table, row, reader, arg);
+	}
+	for (i = 0; i < table->kernel_count && !err; i++) {
+		struct table_kernel *row = &table->kernel[i];
+
+		if (row->gone || !table_takes(table, table->stacks[row->stack].key.proc))
+			continue;
+		row->gone = true;
+		err = table_hand_kernel(table, row, reader, arg);
 	}
 	for (i = 0; i < table->line_count && !err; i++) {
 		struct table_line *row = &table->lines[i];

@@ -27,8 +27,13 @@
 #define FAKE_MESSAGES 1024
 
 struct session {
-	bool counts_stalls, counts_cache;
+	bool counts_stalls, counts_cache, counts_kernel;
 	unsigned extras; /* enum pymem_extra_kind */
+	struct fake_kernel {
+		struct pymem_stack_key key;
+		struct pymem_kernel sums;
+	} kernel[16];
+	size_t kernel_count;
 	struct fake_cached {
 		struct pymem_cached place;
 		struct pymem_cache_file file; /* state 0: the table of files was full */

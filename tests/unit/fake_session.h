@@ -441,6 +441,35 @@ int session_forget_cached(struct session *session, bool files,
 	return 0;
 }
 
+bool session_counts_kernel(const struct session *session)
+{
+	return session->counts_kernel;
+}
+
+int session_each_kernel(struct session *session,
+			int (*fn)(const struct pymem_stack_key *, const struct pymem_kernel *,
+				  void *),
+			void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->kernel_count && !err; i++)
+		err = fn(&session->kernel[i].key, &session->kernel[i].sums, arg);
+	return err;
+}
+
+int session_forget_kernel(struct session *session, bool (*is_gone)(uint32_t proc, void *arg),
+			  void *arg)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < session->kernel_count; i++)
+		if (!is_gone(session->kernel[i].key.proc, arg))
+			session->kernel[kept++] = session->kernel[i];
+	session->kernel_count = kept;
+	return 0;
+}
+
 bool session_counts_copies(const struct session *session)
 {
 	(void)session;

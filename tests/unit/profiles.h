@@ -364,6 +364,28 @@ static inline void profile_add_cached(struct profile *profile, size_t stack, con
 		abort();
 }
 
+/* The same; for its first process the kernel took memory of its own. */
+static inline void profile_fill_kernel(struct profile *profile)
+{
+	const struct pymem_kernel first = {.bytes = {64 << 20, 0, 3 << 20},
+					   .gone = {0, 0, 1 << 20},
+					   .objects = {0, 0, 4000},
+					   .unknown = 4096},
+				  second = {.bytes = {-(2 << 20)}}, lost = {.bytes = {8192}};
+	struct model_process *p;
+
+	profile_fill(profile);
+	profile->model->kernel_known = true;
+	p = profile->model->processes[0];
+	if (model_add_kernel(profile->model, p, p->stacks[0].frames, p->stacks[0].depth,
+			     PYMEM_LOSS_NO_FRAME, &first) ||
+	    model_add_kernel(profile->model, p, p->stacks[1].frames, p->stacks[1].depth,
+			     PYMEM_LOSS_NO_FRAME, &second) ||
+	    model_add_kernel(profile->model, p, NULL, 0, PYMEM_LOSS_OTHER_TASK, &lost) ||
+	    model_compute(profile->model))
+		abort();
+}
+
 /* The same; its first process brought files into the page cache. */
 static inline void profile_fill_cached(struct profile *profile)
 {

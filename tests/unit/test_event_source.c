@@ -17,11 +17,14 @@ static const struct session_options none, all = {.faults = true, .syscalls = tru
 /* A kernel that has all that sources ask for, except `lacking` (NULL: nothing). */
 static struct kernel_features kernel(bool batched, const char *lacking)
 {
-	struct kernel_features k = {.btf = true,
-				    .batched_counters = batched,
-				    .huge_page_bytes = 2 << 20,
-				    .uprobes = true,
-				    .function_ends = true};
+	struct kernel_features k = {
+		.btf = true,
+		.batched_counters = batched,
+		.huge_page_bytes = 2 << 20,
+		.uprobes = true,
+		.function_ends = true,
+		.symbols = true,
+	};
 	bool asked = !lacking;
 
 	event_sources_ask(&k);
@@ -331,6 +334,43 @@ static void test_swap(void **state)
 	assert_string_equal(notes(&external, &legacy), "");
 }
 
+/* The kernel's own memory: only if it is asked for. */
+static void test_kernel_memory(void **state)
+{
+	static const struct session_options memory = {.kernel = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&memory, &modern),
+			    "rss lifecycle tables table_faults kernel_slab "
+			    "kernel_pages kernel_caches kernel_kinds");
+	assert_string_equal(loaded(&memory, &legacy),
+			    "rss lifecycle fault copies tables table_faults "
+			    "kernel_slab kernel_pages kernel_caches kernel_kinds");
+	k = kernel(false, "btf_trace_page_fault_kernel");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables kernel_slab kernel_pages "
+						 "kernel_caches kernel_kinds");
+	assert_string_equal(notes(&memory, &k),
+			    "this kernel has no page fault tracepoints: page tables that come "
+			    "without a change of RSS are at a later line\n");
+	assert_string_equal(notes(&none, &k), "");
+	k = kernel(false, "btf_trace_task_newtask");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables table_faults");
+	assert_non_null(strstr(notes(&memory, &k), "no kmem tracepoints of objects"));
+	k = kernel(false, "btf_trace_mm_page_free");
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables table_faults kernel_slab "
+						 "kernel_caches kernel_kinds");
+	assert_non_null(strstr(notes(&memory, &k), "data in pipes"));
+	k = kernel(true, "trace_event_raw_kmem_cache_alloc");
+	assert_non_null(strstr(notes(&memory, &k), "6.1 and newer"));
+	k = kernel(false, NULL);
+	k.symbols = false;
+	assert_string_equal(loaded(&memory, &k), "rss lifecycle tables table_faults kernel_slab "
+						 "kernel_pages kernel_caches");
+	assert_non_null(strstr(notes(&memory, &k), "kptr_restrict"));
+	assert_null(event_sources_refusal(&memory, &k));
+}
+
 /* Last words: without the OOM killer's tracepoint all but who it was is known. */
 static void test_last_words(void **state)
 {
@@ -385,7 +425,7 @@ static void test_kernel_that_is_refused(void **state)
 /* What `check` asks of a kernel, in its order. "!": each session needs it. */
 static const char *asked(const struct kernel_features *k)
 {
-	static char text[1024];
+	static char text[4096];
 
 	*text = '\0';
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
@@ -427,6 +467,13 @@ static void test_check(void **state)
 		"transparent huge pages (for --events huge)\n"
 		"tracepoints huge_memory:mm_collapse_huge_page, _isolate (for --events huge)\n"
 		"page faults told one by one (for --events swap)\n"
+		"sizes of page tables (for --events kernel)\n"
+		"page fault tracepoints (for --events kernel)\n"
+		"tracepoints kmem:kmem_cache_alloc, kmalloc, kmem_cache_free, kfree, "
+		"task:task_newtask (for --events kernel)\n"
+		"tracepoints kmem:mm_page_alloc, mm_page_free (for --events kernel)\n"
+		"caches told with the kernel's objects (for --events kernel)\n"
+		"addresses of the kernel's functions (for --events kernel)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -450,6 +497,13 @@ static void test_check(void **state)
 		"transparent huge pages (for --events huge)\n"
 		"tracepoints huge_memory:mm_collapse_huge_page, _isolate (for --events huge)\n"
 		"page faults told one by one (for --events swap)\n"
+		"sizes of page tables (for --events kernel)\n"
+		"page fault tracepoints (for --events kernel)\n"
+		"tracepoints kmem:kmem_cache_alloc, kmalloc, kmem_cache_free, kfree, "
+		"task:task_newtask (for --events kernel)\n"
+		"tracepoints kmem:mm_page_alloc, mm_page_free (for --events kernel)\n"
+		"caches told with the kernel's objects (for --events kernel)\n"
+		"addresses of the kernel's functions (for --events kernel)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -473,8 +527,10 @@ static void test_nothing_is_silent(void **state)
 		const struct event_source *source = event_sources[i];
 
 		assert_non_null(source->name);
-		/* One without programs changes what those of others do. */
-		assert_true(source->programs[0] || source->others[0] || source->configure);
+		/* One without programs changes what those of others do, or says what of it is
+		 * missing. */
+		assert_true(source->programs[0] || source->others[0] || source->configure ||
+			    (source->part_of && source->needs[0].note));
 		assert_true(!source->differs == !source->difference);
 		assert_true(!source->dropped == !source->dropped_text);
 		for (int j = 0; j < SOURCE_NEEDS_MAX && source->needs[j].what; j++) {
@@ -568,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_huge),
 		cmocka_unit_test(test_swap),
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_kernel_memory),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_kernel_that_is_refused),
 		cmocka_unit_test(test_check),

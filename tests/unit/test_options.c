@@ -778,6 +778,8 @@ static void test_events(void **state)
 		{"-a --no-faults --events huge,external", OPTIONS_RUN,
 		 PROFILE_HUGE | PROFILE_EXTERNAL},
 		{"-a --no-faults --events swap", OPTIONS_WRONG, 0},
+		{"-a --sort kernel", OPTIONS_RUN, PROFILE_KERNEL},
+		{"-a --events kernel,cache", OPTIONS_RUN, PROFILE_KERNEL | PROFILE_CACHE},
 		{"-a --format folded --metric stalled", OPTIONS_RUN, PROFILE_RECLAIM},
 		{"-a --events faults,syscalls", OPTIONS_RUN, PROFILE_FAULTS | PROFILE_SYSCALLS},
 		{"-a --no-faults --events reclaim", OPTIONS_RUN, PROFILE_RECLAIM},

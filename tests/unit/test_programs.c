@@ -116,7 +116,7 @@ static void test_paths(void **state)
 	other = add_process(model, 2, large);
 	ADD(model, other, 1, {"/srv/app/other.py", "f", 1}, {"/srv/app/other.py", "g", 2});
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 11200, gone, &count), 0);
+	assert_int_equal(model_gather_ended(model, 13000, gone, &count), 0);
 	assert_int_equal(count, 1);
 	model_clear(model);
 	assert_int_equal(model_compute(model), 0);
@@ -309,6 +309,33 @@ static void add_cached(struct model *model, struct model_process *p, int line, c
 			 0);
 }
 
+/* So is the kernel's own memory: by line, by cause and by kind. */
+static void test_kernel(void **state)
+{
+	struct pymem_kernel sums = {.bytes = {4096, 0, 700}, .gone = {0, 0, 200}, .unknown = 50};
+	struct model *model = model_new(PAGE);
+	struct model_programs programs;
+	const struct model_process *sum;
+
+	(void)state;
+	for (int i = 1; i <= 2; i++) {
+		const struct model_location *at = model_location(model, MAIN, "f", 9, 1);
+		struct model_process *p = add_process(model, i, none);
+
+		assert_int_equal(model_add_kernel(model, p, &at, 1, PYMEM_LOSS_NO_FRAME, &sums), 0);
+		assert_int_equal(model_add_kernel(model, p, &at, 0, PYMEM_LOSS_EXIT, &sums), 0);
+	}
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(model_programs_gather(model, MODEL_SORT_KERNEL, &programs), 0);
+	sum = &programs.list[0]->sum;
+	assert_int_equal(sum->kernel.bytes[PYMEM_KERNEL_TABLES], 4 * 4096);
+	assert_int_equal(model_kernel_bytes(&line_at(sum, MAIN, 9)->kernel), 2 * (4096 + 450));
+	assert_int_equal(sum->kernel_lost_bytes[PYMEM_LOSS_EXIT], 2 * (4096 + 450));
+	assert_int_equal(model_kernel_bytes(&sum->kernel), 4 * (4096 + 450));
+	model_programs_free(&programs);
+	model_free(model);
+}
+
 /* What two workers brought into the page cache is added up: by line, by cause and by file. */
 static void test_cached(void **state)
 {
@@ -415,7 +442,7 @@ int main(void)
 		cmocka_unit_test(test_libraries), cmocka_unit_test(test_imports),
 		cmocka_unit_test(test_tree),	  cmocka_unit_test(test_gathering),
 		cmocka_unit_test(test_rights),	  cmocka_unit_test(test_recorded),
-		cmocka_unit_test(test_cached),
+		cmocka_unit_test(test_cached),	  cmocka_unit_test(test_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -385,6 +385,63 @@ static void test_cached(void **state)
 	assert_int_equal(model_cached_there(&p->cached), 0);
 }
 
+static struct pymem_kernel *give_kernel(struct run *run, size_t stack)
+{
+	struct table_kernel *row = &run->table.kernel[run->table.kernel_count++];
+
+	*row = (struct table_kernel){.stack = stack};
+	return &row->kernel.sums;
+}
+
+/* The kernel's own memory: in the interval in which it came or went, also of an image that has
+ * ended; beside what came into the page cache. */
+static void test_kernel(void **state)
+{
+	struct run *run = *state;
+	struct pymem_kernel *line, *lost, *ended;
+	const struct model_process *p;
+
+	run_begin(run, NULL);
+	run->table.facts.cache = run->table.facts.kernel = true;
+	for (uint32_t id = 1; id <= 2; id++)
+		give_image(run, id);
+	table_add_stack(&run->table, 1, 10, 2, 0);
+	table_add_stack(&run->table, 1, 20, 0, 0);
+	table_add_stack(&run->table, 2, 10, 3, 0);
+	give_cached(run, 0, "/srv/data")->cached.added_pages = 5;
+	line = give_kernel(run, 0);
+	lost = give_kernel(run, 1);
+	ended = give_kernel(run, 2);
+	run->table.kernel[1].kernel.loss = PYMEM_LOSS_NO_THREAD;
+	line->bytes[PYMEM_KERNEL_TABLES] = 8192;
+	lost->bytes[PYMEM_KERNEL_SOCKETS] = 700;
+	run_tick(run, 1);
+	line->bytes[PYMEM_KERNEL_TABLES] = 4096;
+	line->bytes[PYMEM_KERNEL_SOCKETS] = 3000;
+	line->gone[PYMEM_KERNEL_SOCKETS] = 1000;
+	line->objects[PYMEM_KERNEL_SOCKETS] = 3;
+	line->unknown = 10;
+	ended->bytes[PYMEM_KERNEL_PAGES] = 12288;
+	end_image(run, 2);
+	run_take(run);
+	run_tick(run, 1);
+	run_end(run, 1);
+	run_same(run);
+	assert_true(run->model->kernel_known);
+	p = run_process(run->model, 1);
+	assert_int_equal(model_kernel_bytes(&p->kernel), 4096 + 700 + 3000 - 1000 - 10);
+	assert_int_equal(p->kernel.objects[PYMEM_KERNEL_SOCKETS], 3);
+	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_NO_THREAD], 700);
+	assert_int_equal(p->cached.bytes, 5 * 4096);
+	p = run_process(run->model, 2);
+	assert_int_equal(p->kernel.bytes[PYMEM_KERNEL_PAGES], 12288);
+	p = run_process(run_window(run, 0, 1), 1);
+	assert_int_equal(model_kernel_bytes(&p->kernel), 8192 + 700);
+	p = run_process(run_window(run, 1, 2), 1);
+	assert_int_equal(p->kernel.bytes[PYMEM_KERNEL_TABLES], -4096);
+	assert_int_equal(p->kernel.gone[PYMEM_KERNEL_SOCKETS], 1000);
+}
+
 /* The exact engine: two code objects have one line, one has a line that is not known. */
 static void test_lines(void **state)
 {
@@ -615,6 +672,7 @@ int main(void)
 		RUN(test_empty_stack),	 RUN(test_while_recording),
 		RUN(test_threads),	 RUN(test_extras),
 		RUN(test_stalls),	 RUN(test_cached),
+		RUN(test_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,12 @@ static const struct golden {
 	{"extras.json", "json", false, {.sort = MODEL_SORT_GROWN}},
 	{"cached.json", "json", false, {.sort = MODEL_SORT_CACHED}},
 	{"cached.csv", "csv", false, {.sort = MODEL_SORT_CACHED}},
+	{"table-kernel-120.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 120, .sort = MODEL_SORT_KERNEL}},
+	{"kernel.json", "json", false, {.sort = MODEL_SORT_KERNEL}},
+	{"kernel.csv", "csv", false, {.sort = MODEL_SORT_KERNEL}},
 	{"stalled.json", "json", false, {.sort = MODEL_SORT_STALLED}},
 	{"stalled.csv", "csv", false, {.sort = MODEL_SORT_STALLED}},
 	{"stalled.folded", "folded", false, {.sort = MODEL_SORT_STALLED, .metric = RENDER_STALLED}},
@@ -149,6 +155,8 @@ static void test_goldens(void **state)
 			profile_fill_extras(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_CACHED)
 			profile_fill_cached(&profile);
+		else if (goldens[i].options.sort == MODEL_SORT_KERNEL)
+			profile_fill_kernel(&profile);
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);

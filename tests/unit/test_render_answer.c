@@ -204,6 +204,12 @@ static void fill_stalled(struct profile *profile)
 	profile_fill_stalled(profile);
 }
 
+static void fill_kernel(struct profile *profile)
+{
+	profile_init(profile);
+	profile_fill_kernel(profile);
+}
+
 static void fill_cached(struct profile *profile)
 {
 	profile_init(profile);
@@ -232,6 +238,7 @@ static const struct golden more_goldens[] = {
 	 false},
 	{"answer-touched-120.txt", fill_resident, {.top = 20, .width = 120}, false},
 	{"answer-stalled-120.txt", fill_stalled, {.top = 20, .width = 120}, false},
+	{"answer-kernel-120.txt", fill_kernel, {.top = 20, .width = 120}, false},
 	{"answer-cached-120.txt", fill_cached, {.top = 20, .width = 120}, false},
 	{"answer-extras-120.txt", fill_extras, {.top = 20, .width = 120}, false},
 	{"answer-hostile-100.txt", fill_hostile, {.top = 20, .width = 100}, false},

@@ -80,6 +80,7 @@ static struct session *session_of(bool legacy, const struct session_options *opt
 	session->options = *options;
 	session->options.max_stacks = session->options.max_images = 1024;
 	session->kernel.btf = session->kernel.uprobes = session->kernel.function_ends = true;
+	session->kernel.symbols = true;
 	session->kernel.batched_counters = legacy;
 	session->kernel.huge_page_bytes = 2 << 20;
 	event_sources_ask(&session->kernel);
@@ -110,6 +111,7 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 						  .huge = true,
 						  .swap = true,
 						  .external = true,
+						  .kernel = true,
 						  .last_words = true,
 						  .lines = true};
 
@@ -121,13 +123,16 @@ static void test_order(void **state)
 
 		assert_int_equal(session_attach(session), 0);
 		assert_int_equal(updates, legacy);
-		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
+		assert_string_equal(attached, "tables_rss tables_fault_user tables_fault_kernel "
+					      "lines_exit lines_exec process_exit process_exec "
 					      "process_fork fault_user fault_kernel brk_ends "
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
 					      "compaction_begin compaction_end cache_deleted "
 					      "cache_added collapse_isolates collapse_ends "
-					      "signal_sent "
+					      "cache_object_freed plain_object_freed "
+					      "cache_object plain_object task_made pages_freed "
+					      "pages_made signal_sent "
 					      "signal_delivered victim_marked rss_stat");
 		*attached = '\0';
 		assert_int_equal(session_watch_copies(session), 0);
@@ -138,13 +143,15 @@ static void test_order(void **state)
 		assert_string_equal(
 			detached,
 			"rss_stat victim_marked signal_delivered signal_sent "
+			"pages_made pages_freed task_made plain_object cache_object "
+			"plain_object_freed cache_object_freed "
 			"collapse_ends collapse_isolates "
 			"cache_added cache_deleted compaction_end compaction_begin memcg_end "
 			"memcg_begin direct_end direct_begin madvise_ends "
 			"mremap_ends munmap_ends mmap_ends brk_ends "
 			"fault_kernel fault_user "
 			"process_fork process_exec process_exit lines_exec "
-			"lines_exit page_alloc");
+			"lines_exit tables_fault_kernel tables_fault_user tables_rss page_alloc");
 		session_detach(session);
 		assert_string_equal(strstr(detached, "page_alloc"), "page_alloc");
 		session_close(session);
@@ -173,6 +180,12 @@ static void test_loaded(void **state)
 		     is_loaded(session, "memcg_end") || is_loaded(session, "compaction_end"));
 	assert_false(session_counts_cache(session) || is_loaded(session, "cache_added") ||
 		     is_loaded(session, "cache_deleted"));
+	assert_false(session_counts_kernel(session) || is_loaded(session, "tables_rss") ||
+		     is_loaded(session, "tables_fault_user") ||
+		     is_loaded(session, "cache_object") || is_loaded(session, "pages_freed") ||
+		     bpf_map__autocreate(session->bpf.map.kernel_sums) ||
+		     bpf_map__autocreate(session->bpf.map.kernel_owners));
+	assert_int_equal(*session->bpf.knob.watch_kernel, 0);
 	assert_false(bpf_map__autocreate(session->bpf.map.cached) ||
 		     bpf_map__autocreate(session->bpf.map.cache_files));
 	assert_int_equal(session_extras(session), 0);
@@ -186,6 +199,10 @@ static void test_loaded(void **state)
 	assert_true(session_counts_stalls(session) && is_loaded(session, "memcg_end"));
 	assert_false(is_loaded(session, "compaction_begin"));
 	assert_true(session_counts_cache(session) && is_loaded(session, "cache_added"));
+	assert_true(session_counts_kernel(session) && is_loaded(session, "tables_rss"));
+	assert_int_equal(bpf_map__max_entries(session->bpf.map.kernel_sums), 256);
+	assert_int_equal(bpf_map__max_entries(session->bpf.map.kernel_owners), PYMEM_KERNEL_OWNERS);
+	assert_int_equal(*session->bpf.knob.watch_kernel, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.cache_chunks));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.cached), PYMEM_CACHED_PLACES);
 	assert_int_equal(session_extras(session), PYMEM_EXTRA_HUGE | PYMEM_EXTRA_SWAP |

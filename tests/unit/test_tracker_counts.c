@@ -348,6 +348,78 @@ static void test_cached(void **state)
 	assert_true(facts.cache);
 }
 
+/* The kernel's own memory of the stack `hash` of this process, which is more than PYMEM_LOSS_COUNT.
+ */
+static struct pymem_kernel *give_kernel(struct given *g, uint64_t hash)
+{
+	struct fake_kernel *kernel = &g->session->kernel[g->session->kernel_count++];
+
+	*kernel = (struct fake_kernel){.key = {.proc = g->self, .hash = hash}};
+	return &kernel->sums;
+}
+
+/* The kernel's own memory: by line or by cause, and what found no room. */
+static void test_kernel(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct counts counts = tracker_counts(&g->tracker);
+	struct counts_facts facts;
+	struct pymem_kernel *sums;
+	int64_t lines = 0;
+
+	fake_charge(g->session, g->self, 40, true, 1);
+	fake_charge(g->session, g->self, 41, false, 1);
+	poll_all(g);
+	sums = give_kernel(g, fake_stack(g->session, g->self, 40, true)->key.hash);
+	sums->bytes[PYMEM_KERNEL_TABLES] = 81920;
+	sums->bytes[PYMEM_KERNEL_SOCKETS] = 1000;
+	sums->gone[PYMEM_KERNEL_SOCKETS] = 400;
+	sums->objects[PYMEM_KERNEL_SOCKETS] = 10;
+	sums->unknown = 100;
+	give_kernel(g, fake_stack(g->session, g->self, 41, false)->key.hash)->bytes[0] = 4096;
+	give_kernel(g, PYMEM_LOSS_OTHER_TASK + 1)->bytes[0] = -8192;
+	/* An image that is not for the report. */
+	give_kernel(g, 1)->bytes[0] = 1;
+	g->session->kernel[g->session->kernel_count - 1].key.proc = 4711;
+	p = process(built(g, false), g->self);
+	assert_int_equal(model_kernel_bytes(&p->kernel), 0);
+	g->session->counts_kernel = true;
+	fake_proc(g->session, g->self)->kernel_unkept[PYMEM_KERNEL_TABLES] = 12288;
+	p = process(built(g, false), g->self);
+	assert_int_equal(p->kernel.bytes[PYMEM_KERNEL_TABLES], 81920 + 4096 - 8192 + 12288);
+	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_UNDELIVERED], 4096);
+	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_OTHER_TASK], -8192);
+	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_MAP_FULL], 12288);
+	assert_int_equal(p->kernel.objects[PYMEM_KERNEL_SOCKETS], 10);
+	for (size_t i = 0; i < p->line_count; i++)
+		lines += model_kernel_bytes(&p->lines[i].kernel);
+	assert_int_equal(lines, 81920 + 1000 - 400 - 100);
+	assert_int_equal(model_kernel_bytes(&p->kernel), lines + 4096 - 8192 + 12288);
+	counts.ops->facts(counts.self, &facts);
+	assert_true(facts.kernel);
+}
+
+/* The end of an image takes them: they stay in later reports, and no entry is left. */
+static void test_kernel_ended(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+
+	fake_charge(g->session, g->self, 40, true, 1);
+	poll_all(g);
+	g->session->counts_kernel = true;
+	give_kernel(g, fake_stack(g->session, g->self, 40, true)->key.hash)->bytes[0] = 4096;
+	fake_proc(g->session, g->self)->kernel_unkept[PYMEM_KERNEL_TABLES] = 8192;
+	fake_end(g->session, g->self, true);
+	poll_all(g);
+	for (int i = 0; i < 2; i++) {
+		p = process(built(g, true), g->self);
+		assert_int_equal(model_kernel_bytes(&p->kernel), 4096 + 8192);
+		assert_int_equal(g->session->kernel_count, 0);
+	}
+}
+
 /* Hostile lengths: nothing behind the name is read. */
 static void test_cached_names(void **state)
 {
@@ -654,6 +726,8 @@ int main(void)
 		TEST(test_images_alone),   TEST(test_stalls_of_nobody),
 		TEST(test_cached),	   TEST(test_cached_names),
 		TEST(test_cached_ended),
+		TEST(test_kernel),
+		TEST(test_kernel_ended),
 	};
 
 	return cmocka_run_group_tests_name("tracker_counts", tests, NULL, NULL);

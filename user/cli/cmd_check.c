@@ -142,6 +142,7 @@ static void check_load(struct check *check)
 		.huge = true,
 		.swap = true,
 		.external = true,
+		.kernel = true,
 		.last_words = true,
 		.max_stacks = 1024,
 		.max_images = 16,

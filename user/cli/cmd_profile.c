@@ -185,6 +185,7 @@ static int new_profiler(struct profile *p)
 				.huge = o->events & PROFILE_HUGE,
 				.swap = o->events & PROFILE_SWAP,
 				.external = o->events & PROFILE_EXTERNAL,
+				.kernel = o->events & PROFILE_KERNEL,
 				.last_words = true,
 				.touched = o->touched,
 				.threads = o->threads,

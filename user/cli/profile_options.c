@@ -17,11 +17,17 @@ const char *profile_format_name(size_t i)
 }
 
 const struct option_choice profile_sorts[] = {
-	{"increment", MODEL_SORT_INCREMENT}, {"total", MODEL_SORT_TOTAL},
-	{"peak", MODEL_SORT_PEAK},	     {"grown", MODEL_SORT_GROWN},
-	{"freed", MODEL_SORT_FREED},	     {"cow", MODEL_SORT_COW},
-	{"resident", MODEL_SORT_RESIDENT},   {"stalled", MODEL_SORT_STALLED},
-	{"cached", MODEL_SORT_CACHED},	     {},
+	{"increment", MODEL_SORT_INCREMENT},
+	{"total", MODEL_SORT_TOTAL},
+	{"peak", MODEL_SORT_PEAK},
+	{"grown", MODEL_SORT_GROWN},
+	{"freed", MODEL_SORT_FREED},
+	{"cow", MODEL_SORT_COW},
+	{"resident", MODEL_SORT_RESIDENT},
+	{"stalled", MODEL_SORT_STALLED},
+	{"cached", MODEL_SORT_CACHED},
+	{"kernel", MODEL_SORT_KERNEL},
+	{},
 };
 
 const struct option_choice profile_bys[] = {
@@ -37,15 +43,11 @@ const struct option_choice profile_metrics[] = {
 };
 
 const struct option_choice profile_events[] = {
-	{"faults", PROFILE_FAULTS},
-	{"copies", PROFILE_COPIES},
-	{"syscalls", PROFILE_SYSCALLS},
-	{"reclaim", PROFILE_RECLAIM},
-	{"cache", PROFILE_CACHE},
-	{"huge", PROFILE_HUGE},
-	{"swap", PROFILE_SWAP},
-	{"external", PROFILE_EXTERNAL},
-	{},
+	{"faults", PROFILE_FAULTS},	{"copies", PROFILE_COPIES},
+	{"syscalls", PROFILE_SYSCALLS}, {"reclaim", PROFILE_RECLAIM},
+	{"cache", PROFILE_CACHE},	{"huge", PROFILE_HUGE},
+	{"swap", PROFILE_SWAP},		{"external", PROFILE_EXTERNAL},
+	{"kernel", PROFILE_KERNEL},	{},
 };
 
 /* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */
@@ -233,6 +235,8 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 		o->events |= PROFILE_RECLAIM;
 	if (o->sort == MODEL_SORT_CACHED)
 		o->events |= PROFILE_CACHE;
+	if (o->sort == MODEL_SORT_KERNEL)
+		o->events |= PROFILE_KERNEL;
 	if (check_events(command, o))
 		return -EINVAL;
 	if (jobs == 1)

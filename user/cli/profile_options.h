@@ -25,6 +25,7 @@ enum profile_event {
 	PROFILE_HUGE = 32,
 	PROFILE_SWAP = 64,
 	PROFILE_EXTERNAL = 128,
+	PROFILE_KERNEL = 256,
 };
 
 struct profile_options {

@@ -35,6 +35,12 @@
 	X(swap)          \
 	X(swap_in)       \
 	X(external)      \
+	X(tables)        \
+	X(table_faults)  \
+	X(kernel_slab)   \
+	X(kernel_pages)  \
+	X(kernel_caches) \
+	X(kernel_kinds)  \
 	X(lastwords)     \
 	X(victims)       \
 	X(touched)       \

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "kernel/event_source.h"
+#include "kernel/kernel_sites.h"
 
 /* Loads a program for the end of the kernel's function with that number. It returns 0; with
  * `tails`, an array of programs, it would go on with the first of these. Its descriptor, or -errno.
@@ -136,6 +137,7 @@ void kernel_probe(struct kernel_features *f)
 	f->preemptible = kernel_has(f, &waits) && kernel_has(f, &later) && kernel_has(f, &holds);
 	f->huge_page_bytes = huge_page_bytes();
 	f->function_ends = attaches_to_ends(f);
+	f->symbols = kernel_shows_symbols("/proc/kallsyms");
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 

@@ -40,7 +40,7 @@
 #define KERNEL_SYSCALL(name) KERNEL_FUNCTION("__x64_sys_" name)
 #endif
 
-#define KERNEL_TYPES_MAX 576
+#define KERNEL_TYPES_MAX 768
 
 struct kernel_features {
 	bool btf;		/* /sys/kernel/btf/vmlinux exists and could be read */
@@ -51,6 +51,7 @@ struct kernel_features {
 	bool uprobes;		/* with reference counts, which --lines needs */
 	size_t huge_page_bytes; /* of a transparent huge page; 0: there are none */
 	bool function_ends;	/* BPF programs may be attached to the end of functions (fexit) */
+	bool symbols;		/* this user is told the addresses of the kernel's functions */
 	unsigned type_count;
 	struct kernel_btf_wanted
 		types[KERNEL_TYPES_MAX]; /* the types asked about, with the answers */

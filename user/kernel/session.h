@@ -27,6 +27,7 @@ struct session_options {
 	bool huge;		    /* count huge pages */
 	bool swap;		    /* count what goes to swap and comes back; needs `faults` */
 	bool external;		    /* count what other tasks take, and who */
+	bool kernel;		    /* count the kernel's own memory, by stack */
 	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
@@ -38,7 +39,8 @@ struct session_options {
 	unsigned all_payers_images; /* and for all payers together */
 	size_t ring_bytes;	    /* a power of two */
 	bool lines;		    /* the exact engine: CPython's line probes */
-	bool many;	 /* processes have nothing to do with each other: none may take all room */
+	bool many;	 /* processes have nothing to do with each other: none may take all room, or
+			    have code named without end (bpf/python/names.bpf.h) */
 	bool count_only; /* only fill counter blocks: no stacks, nothing for reports */
 	int verbosity;	 /* what libbpf prints: 0 nothing */
 };
@@ -80,13 +82,17 @@ bool session_counts_cache(const struct session *session);
 unsigned session_extras(const struct session *session);
 size_t session_huge_page_bytes(const struct session *session);
 
+/* True if the kernel's own memory is counted by stack. */
+bool session_counts_kernel(const struct session *session);
+
 /* Calls `fn` with each note about the kernel for a report: what was asked for and is missing, and
  * what works in another way. */
 void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
 		       void *arg);
 
 /* Calls `fn` for each source with the number of events for which a table was full, and with a text
- * to print behind it: "memory system calls were not counted: …". */
+ * to print behind it: "memory system calls were not counted: …". Then, likewise, with the number of
+ * stacks that were cut since their image may not name more code (session_options.many). */
 void session_each_dropped(const struct session *session,
 			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg);
 
@@ -269,6 +275,17 @@ int session_each_cached(struct session *session,
 int session_forget_cached(struct session *session, bool files,
 			  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
 
+/* Calls `fn` for each stack, or cause (struct pymem_kernel), with the kernel's memory that it
+ * stands for, until it returns something other than 0, which is then returned. -errno: reading
+ * failed. Nothing without session_options.kernel. */
+int session_each_kernel(struct session *session,
+			int (*fn)(const struct pymem_stack_key *, const struct pymem_kernel *,
+				  void *),
+			void *arg);
+/* Removes what the BPF side keeps of it for images that is_gone() names. 0 or -errno. */
+int session_forget_kernel(struct session *session, bool (*is_gone)(uint32_t proc, void *arg),
+			  void *arg);
+
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);
@@ -280,7 +297,7 @@ int session_watch_copies(struct session *session);
  * are shed: who touched a page is known by the others. 0 or
  * -errno: all of them are shed still, and it can be tried again.
  * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
- * PYMEM_MAX_WALK: at all of them. Up to 6.1 it is rounded down to a multiple of 16.
+ * PYMEM_MAX_WALK: at all of them. It is rounded down to a multiple of 4, up to 6.1 of 16.
  * session_shed_stacks(): the number of stacks that were cut for that.
  *
  * Without session_options.limits_itself programs neither time walks nor shorten them. */

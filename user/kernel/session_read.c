@@ -99,6 +99,26 @@ int session_each_vmcalls(struct session *session,
 	return each_entry(session->bpf.map.vmcalls, MAP_KEEPS, call_vmcalls, &call);
 }
 
+static int call_kernel(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_stack_key *, const struct pymem_kernel *, void *) = call->fn;
+
+	return fn(key, value, call->arg);
+}
+
+int session_each_kernel(struct session *session,
+			int (*fn)(const struct pymem_stack_key *, const struct pymem_kernel *,
+				  void *),
+			void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return session_counts_kernel(session)
+		       ? each_entry(session->bpf.map.kernel_sums, MAP_KEEPS, call_kernel, &call)
+		       : 0;
+}
+
 static int call_line(const void *key, const void *value, void *arg)
 {
 	struct value_call *call = arg;
@@ -158,10 +178,14 @@ union table_value {
 	struct pymem_vmcalls vmcalls;
 	struct pymem_code code;
 	struct pymem_line line;
+	struct pymem_kernel kernel; /* in the table of vmcalls, but another map */
 };
 
-static uint32_t value_account(const union table_value *value, enum pymem_table table)
+static uint32_t value_account(const struct session *session, const struct bpf_map *map,
+			      enum pymem_table table, const union table_value *value)
 {
+	if (map == session->bpf.map.kernel_sums)
+		return value->kernel.account;
 	switch (table) {
 	case PYMEM_TABLE_STACKS:
 		return value->stack.account;
@@ -183,7 +207,7 @@ static int take_entry(struct session *session, const struct bpf_map *map, enum p
 
 	if (err)
 		return err;
-	account = value_account(value, table) % PYMEM_ACCOUNTS;
+	account = value_account(session, map, table, value) % PYMEM_ACCOUNTS;
 	__sync_fetch_and_sub(&session->bpf.variable.places_used[table], 1);
 	__sync_fetch_and_sub(&session->bpf.variable.accounts[account].held[table], 1);
 	session->forgotten[table]++;
@@ -250,7 +274,7 @@ uint64_t session_forgotten(const struct session *session, enum pymem_table table
 
 struct sweep {
 	struct session *session;
-	struct bpf_map *map;
+	const struct bpf_map *map;
 	enum pymem_table table;
 	size_t proc_at; /* offset of the image's id in the key */
 	bool (*is_gone)(uint32_t proc, void *arg);
@@ -269,8 +293,8 @@ static int sweep_entry(const void *key, const void *value __attribute__((unused)
 int session_sweep(struct session *session, enum pymem_table table,
 		  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
 {
-	struct bpf_map *const maps[] = {session->bpf.map.stacks, session->bpf.map.vmcalls,
-					session->bpf.map.codes, session->bpf.map.lines};
+	const struct bpf_map *const maps[] = {session->bpf.map.stacks, session->bpf.map.vmcalls,
+					      session->bpf.map.codes, session->bpf.map.lines};
 	struct sweep c = {session, maps[table], table, 0, is_gone, arg};
 
 	if (table == PYMEM_TABLE_LINES && !session->options.lines)
@@ -279,4 +303,16 @@ int session_sweep(struct session *session, enum pymem_table table,
 	if (table == PYMEM_TABLE_CODES)
 		c.proc_at = 2 * sizeof(uint64_t);
 	return each_entry(c.map, MAP_KEEPS, sweep_entry, &c);
+}
+
+int session_forget_kernel(struct session *session, bool (*is_gone)(uint32_t proc, void *arg),
+			  void *arg)
+{
+	const struct bpf_map *sums = session->bpf.map.kernel_sums;
+	struct sweep c = {session, sums, PYMEM_TABLE_VMCALLS, 0, is_gone, arg};
+
+	if (!session_counts_kernel(session))
+		return 0;
+	return each_entry(sums, MAP_KEEPS, sweep_entry, &c)
+		       ?: session_forget_owners(session, is_gone, arg);
 }

@@ -209,6 +209,11 @@ size_t session_huge_page_bytes(const struct session *session)
 	return session->sources[EVENT_SOURCE_huge].loaded ? session->kernel.huge_page_bytes : 0;
 }
 
+bool session_counts_kernel(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_tables].loaded;
+}
+
 void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
 		       void *arg)
 {
@@ -251,4 +256,8 @@ void session_each_dropped(const struct session *session,
 		if (event_sources[i]->passed_text)
 			fn(events_passed_over(&session->sources[i]), event_sources[i]->passed_text,
 			   arg);
+	fn(*session->bpf.variable.shortened_stacks,
+	   "times a new stack was cut after some of its frames, since its process runs too much "
+	   "code that is new",
+	   arg);
 }

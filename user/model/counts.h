@@ -114,6 +114,13 @@ struct counts_cached {
 	uint64_t added_pages, gone_pages, unknown_pages, own_pages, other_pages;
 };
 
+/* The kernel's own memory for which a stack of an image stands. Valid during the call. */
+struct counts_kernel {
+	const struct counts_stack *stack; /* its key and frames; depth 0: none are known, */
+	enum pymem_loss loss;		  /* because of this */
+	struct pymem_kernel sums;	  /* `account` means nothing */
+};
+
 enum counts_verdict {
 	COUNTS_LEFT,  /* the source keeps it */
 	COUNTS_TAKEN, /* the report has taken it for good: the source frees it */
@@ -152,6 +159,9 @@ struct counts_reader {
 	/* What was brought into the page cache, after the stacks, if that is counted. 0 or -errno.
 	 * Optional (NULL). */
 	int (*cached)(const struct counts_cached *cached, void *arg);
+	/* The kernel's own memory, after the stacks, if that is counted. A stack may come more than
+	 * once: its figures add up. 0 or -errno. Optional (NULL). */
+	int (*kernel)(const struct counts_kernel *kernel, void *arg);
 };
 
 /* Why some instructions of a code object have no line. X(ID, what a person is told) */
@@ -205,6 +215,7 @@ struct counts_facts {
 	bool cache;		   /* what is brought into the page cache is counted */
 	unsigned extras;	   /* that are counted, enum pymem_extra_kind */
 	uint64_t huge_page_bytes;  /* huge pages of that size are counted; 0: they are not */
+	bool kernel;		   /* the kernel's own memory is counted */
 	uint64_t malformed;	   /* messages with impossible contents */
 	uint64_t refused;	   /* stacks and code objects refused for want of room */
 	size_t image_bytes;	   /* the room for those of one image */

@@ -32,6 +32,7 @@ void model_stacks_free(struct model_process *pub)
 	for (i = 0; i < pub->stack_count; i++) {
 		free(pub->stacks[i].frames);
 		free(process->extras[i].vmcalls);
+		free(process->extras[i].kernel);
 	}
 	free(pub->stacks);
 	free(process->extras);

@@ -72,6 +72,7 @@ struct model_line {
 	uint64_t reclaimed_bytes;
 	struct model_cache_amounts cached;  /* that it brought into the page cache */
 	uint64_t extras[PYMEM_EXTRA_COUNT]; /* while it was innermost: counts, or bytes */
+	struct pymem_kernel kernel;	    /* that the kernel took for it of its own memory */
 	/* Part of increment_bytes: while an import ran; and part of that: by the import system
 	 * itself, which reads files and unmarshals code. */
 	int64_t import_bytes, import_system_bytes;
@@ -178,6 +179,10 @@ struct model_process {
 	uint64_t cached_lost_bytes[PYMEM_LOSS_COUNT]; /* in no line, by enum pymem_loss */
 	const struct model_cached_file **cached_files;
 	size_t cached_file_count;
+	/* What the kernel took for it of its own memory: the sum of all lines and of
+	 * kernel_lost_bytes. */
+	struct pymem_kernel kernel;
+	int64_t kernel_lost_bytes[PYMEM_LOSS_COUNT]; /* in no line, by enum pymem_loss */
 	/* The stacks as one tree of calls, outermost lines first. NULL unless
 	 * model.trees_kept. */
 	struct model_node *nodes;
@@ -237,6 +242,7 @@ struct model {
 	bool faults_unknown, copies_unknown;
 	bool stalls_known;	  /* else nobody looked, and there are none */
 	bool cache_known;	  /* the same of what was brought into the page cache */
+	bool kernel_known;	  /* the same of the kernel's own memory */
 	unsigned extras;	  /* those that were counted, enum pymem_extra_kind */
 	uint64_t huge_page_bytes; /* how large they are; 0: nobody looked for huge pages */
 	/* What a reader must know: missing features, dropped events. Each renderer prints all of
@@ -264,7 +270,8 @@ enum model_sort {
 	MODEL_SORT_COW,
 	MODEL_SORT_RESIDENT,
 	MODEL_SORT_STALLED,
-	MODEL_SORT_CACHED
+	MODEL_SORT_CACHED,
+	MODEL_SORT_KERNEL
 };
 
 /* A new, empty model, or NULL: out of memory. model_free() frees it with all it contains and closes
@@ -338,6 +345,15 @@ int model_add_cached(struct model *model, struct model_process *process,
 		     const struct model_cache_amounts *amounts);
 /* Adds pages that it brought there, of which neither line nor file are known, because of `loss`. */
 void model_lose_cached(struct model_process *process, enum pymem_loss loss, uint64_t bytes);
+/* Adds what the kernel took of its own memory for the stack with these frames. `depth` 0: it is in
+ * no line, because of `loss`. Sums of calls with the same frames add up. 0 or -ENOMEM. */
+int model_add_kernel(struct model *model, struct model_process *process,
+		     const struct model_location *const *frames, unsigned depth,
+		     enum pymem_loss loss, const struct pymem_kernel *sums);
+/* Of all kinds together, in bytes: what came, less what has gone since and what nothing is known
+ * of.
+ */
+int64_t model_kernel_bytes(const struct pymem_kernel *sums);
 /* Of these amounts, what is still there as far as is known: bytes, 0 or more. */
 int64_t model_cached_there(const struct model_cache_amounts *amounts);
 

@@ -153,6 +153,8 @@ static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
 	if (s->process->resident_known)
 		line->resident_bytes += extra->resident_pages * page;
 	model_add_amounts(&line->cached, &extra->cached);
+	if (extra->kernel)
+		model_sum_kernel(&line->kernel, extra->kernel);
 	keep_heaviest(s, line, index);
 	return sum_imports(s, stack, line, rss_bytes(&stack->counters, page));
 }

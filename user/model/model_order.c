@@ -26,6 +26,8 @@ int64_t model_sort_value(const struct model_line *line, enum model_sort sort)
 		return (int64_t)line->stalled_ns;
 	case MODEL_SORT_CACHED:
 		return (int64_t)line->cached.bytes;
+	case MODEL_SORT_KERNEL:
+		return model_kernel_bytes(&line->kernel);
 	case MODEL_SORT_INCREMENT:
 		break;
 	}

@@ -26,6 +26,7 @@ struct location {
 
 struct stack_extra {
 	struct pymem_vmcalls *vmcalls; /* NULL: none */
+	struct pymem_kernel *kernel;   /* NULL: none */
 	uint64_t resident_pages;
 	uint64_t peak_before_pages;
 	struct model_cache_amounts cached;
@@ -116,6 +117,7 @@ ssize_t model_take_stack(struct book *book, struct process *process,
 /* Adds `more` to `sum`; of peaks, the larger one stays. */
 void model_add_counters(struct pymem_counters *sum, const struct pymem_counters *more);
 /* How long the stack that made these calls (NULL: none) waited for memory. */
+void model_sum_kernel(struct pymem_kernel *sum, const struct pymem_kernel *more);
 uint64_t model_stalled_ns(const struct pymem_vmcalls *vmcalls);
 /* Frees it with its threads. NULL is allowed. */
 void model_death_free(struct model_death *death);

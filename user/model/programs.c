@@ -175,6 +175,7 @@ static void add_line(struct model_line *line, const struct model_line *more, int
 	line->stalled_ns += more->stalled_ns;
 	line->reclaimed_bytes += more->reclaimed_bytes;
 	model_add_amounts(&line->cached, &more->cached);
+	model_sum_kernel(&line->kernel, &more->kernel);
 	if (line->resident_bytes < 0 || more->resident_bytes < 0)
 		line->resident_bytes = -1;
 	else
@@ -279,6 +280,7 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++) {
 		sum->lost_bytes[i] += more->lost_bytes[i];
 		sum->cached_lost_bytes[i] += more->cached_lost_bytes[i];
+		sum->kernel_lost_bytes[i] += more->kernel_lost_bytes[i];
 	}
 	sum->resident_known = sum->resident_known && more->resident_known;
 	sum->resident_before_bytes += more->resident_before_bytes;
@@ -294,6 +296,7 @@ static void add_process(struct model_process *sum, const struct model_process *m
 		model_add_taker(sum, more->takers[i].pid, more->takers[i].comm,
 				more->takers[i].bytes);
 	model_add_amounts(&sum->cached, &more->cached);
+	model_sum_kernel(&sum->kernel, &more->kernel);
 	if (sum->id > more->id)
 		sum->id = more->id;
 	/* A file that changed since the first of them started may not be what that one runs. */

@@ -82,6 +82,27 @@ void amounts_to_stack(const struct amounts *amounts, struct pymem_counters *coun
 		vmcalls->extras[i] = (uint64_t)at[STACK_EXTRAS + i];
 }
 
+void amounts_of_kernel(struct amounts *amounts, const struct pymem_kernel *sums)
+{
+	memset(amounts, 0, sizeof(*amounts));
+	for (int i = 0; i < PYMEM_KERNEL_COUNT; i++) {
+		amounts->at[KERNEL_BYTES + i] = sums->bytes[i];
+		amounts->at[KERNEL_GONE + i] = (int64_t)sums->gone[i];
+		amounts->at[KERNEL_OBJECTS + i] = (int64_t)sums->objects[i];
+	}
+	amounts->at[KERNEL_UNKNOWN] = (int64_t)sums->unknown;
+}
+
+void amounts_to_kernel(const struct amounts *amounts, struct pymem_kernel *sums)
+{
+	*sums = (struct pymem_kernel){.unknown = (uint64_t)amounts->at[KERNEL_UNKNOWN]};
+	for (int i = 0; i < PYMEM_KERNEL_COUNT; i++) {
+		sums->bytes[i] = amounts->at[KERNEL_BYTES + i];
+		sums->gone[i] = (uint64_t)amounts->at[KERNEL_GONE + i];
+		sums->objects[i] = (uint64_t)amounts->at[KERNEL_OBJECTS + i];
+	}
+}
+
 void amounts_of_run(struct amounts *amounts, const struct pymem_line *run)
 {
 	int64_t *at = amounts->at;

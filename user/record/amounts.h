@@ -22,6 +22,7 @@ enum amounts_kind {
 	AMOUNTS_RUNS,	/* of the exact engine; a frame; 0: its code object is not known */
 	AMOUNTS_RECORD, /* of the image itself; always 0 */
 	AMOUNTS_CACHED, /* brought into the page cache; a node, or 0: in no line */
+	AMOUNTS_KERNEL, /* the kernel's own memory; a node, or 0: in no line */
 	AMOUNTS_KINDS
 };
 
@@ -72,6 +73,18 @@ enum { CACHED_ADDED, CACHED_GONE, CACHED_UNKNOWN, CACHED_OWN, CACHED_OTHER, CACH
 #define CACHED_DELETED	  0x20
 #define CACHED_TEXT_SHIFT 6
 
+/* By enum pymem_kernel_kind, with room for kinds to come. Flags of their rows: without a node, why
+ * (enum pymem_loss, plus 1). */
+enum {
+	KERNEL_BYTES,
+	KERNEL_GONE = KERNEL_BYTES + PYMEM_KERNEL_ROOM,
+	KERNEL_OBJECTS = KERNEL_GONE + PYMEM_KERNEL_ROOM,
+	KERNEL_UNKNOWN = KERNEL_OBJECTS + PYMEM_KERNEL_ROOM,
+	KERNEL_FIELDS
+};
+#define KERNEL_LOSS CACHED_LOSS
+_Static_assert((int)KERNEL_FIELDS <= AMOUNTS_FIELDS, "more fields than a row has");
+
 enum {
 	RECORD_LOST, /* by enum pymem_loss, with room for causes to come */
 	RECORD_TRUNCATED = RECORD_LOST + 16,
@@ -99,6 +112,8 @@ void amounts_of_stack(struct amounts *amounts, const struct pymem_counters *coun
 		      const struct pymem_vmcalls *vmcalls);
 void amounts_to_stack(const struct amounts *amounts, struct pymem_counters *counters,
 		      struct pymem_vmcalls *vmcalls);
+void amounts_of_kernel(struct amounts *amounts, const struct pymem_kernel *sums);
+void amounts_to_kernel(const struct amounts *amounts, struct pymem_kernel *sums);
 void amounts_of_run(struct amounts *amounts, const struct pymem_line *run);
 void amounts_to_run(const struct amounts *amounts, struct pymem_line *run);
 /* Without the fields of RECORD_LATE. */

@@ -8,7 +8,7 @@
 
 #define SKIPS_MOST    65536 /* of a file that may be hostile */
 #define NOTES_MOST    4096
-#define FACTS_NUMBERS 18 /* single ones; append only */
+#define FACTS_NUMBERS 19 /* single ones; append only */
 
 /* --- pack --- */
 
@@ -70,6 +70,7 @@ void facts_pack(struct amounts_buffer *buffer, const struct counts *counts,
 		facts->cache,
 		facts->huge_page_bytes,
 		facts->extras,
+		facts->kernel,
 	};
 	size_t i;
 
@@ -206,6 +207,7 @@ static void point(struct facts *f, const uint64_t *numbers, const uint64_t *miss
 		.cache = numbers[15] != 0,
 		.huge_page_bytes = numbers[16],
 		.extras = (unsigned)numbers[17],
+		.kernel = numbers[18] != 0,
 		.unexamined_comms = f->comms,
 		.gaps = f->gaps,
 		.skips = f->skips,

@@ -47,6 +47,12 @@ static int read_cached(const struct counts_cached *cached, void *arg)
 	return 0;
 }
 
+static int read_kernel(const struct counts_kernel *kernel, void *arg)
+{
+	recorder_note_kernel(arg, kernel);
+	return 0;
+}
+
 static int read_line(const struct counts_line *line, void *arg)
 {
 	recorder_note_line(arg, line);
@@ -121,6 +127,7 @@ int recorder_tick(struct recorder *r)
 		.changes = recorder_wants_changes,
 		.stalled = recorder_note_stalls,
 		.cached = read_cached,
+		.kernel = read_kernel,
 	};
 	struct counts_facts facts = {};
 	int err;

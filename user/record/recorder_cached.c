@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What stacks brought into the page cache, by stack and file. As with the exact engine's lines, all
- * of it comes in each reading; what does not come any more has gone to other frames. */
+/* What stacks brought into the page cache, by stack and file, and what they took of the kernel's
+ * own memory, by stack. As with the exact engine's lines, all of it comes in each reading; what
+ * does not come any more has gone to other frames. */
 #include <stdlib.h>
 
 #include "record/recorder_private.h"
@@ -23,38 +24,66 @@ static struct rec_cached *get_cached(struct recorder *r, const struct cached_key
 	return cached;
 }
 
+/* Adds `more` to what this reading has at the key. */
+static void note(struct recorder *r, const struct cached_key *key, const struct amounts *more)
+{
+	struct rec_cached *cached = get_cached(r, key);
+
+	if (!cached)
+		return;
+	if (cached->reading != r->reading)
+		cached->now = (struct amounts){};
+	cached->reading = r->reading;
+	amounts_add((enum amounts_kind)key->kind, &cached->now, more);
+}
+
+static bool is_recorded(struct recorder *r, uint32_t id)
+{
+	const struct rec_image *image = recorder_image(r, id);
+
+	return image && (!image->taken || r->taking);
+}
+
 void recorder_note_cached(struct recorder *r, const struct counts_cached *from)
 {
-	struct rec_image *image = recorder_image(r, from->stack->key.proc);
-	struct cached_key key = {.image = from->stack->key.proc};
+	struct cached_key key = {.image = from->stack->key.proc, .kind = AMOUNTS_CACHED};
 	struct amounts more = {};
-	struct rec_cached *cached;
 	uint32_t text;
 
-	if (!image || (image->taken && !r->taking))
+	if (!is_recorded(r, key.image))
 		return;
 	if (from->stack->depth)
 		key.node = names_stack(&r->names, &r->db, from->stack);
 	text = from->path ? names_text(&r->names, &r->db, from->path) : 0;
 	key.flags = text << CACHED_TEXT_SHIFT | (from->deleted ? CACHED_DELETED : 0) |
 		    (key.node ? 0 : (uint32_t)from->loss + 1);
-	cached = get_cached(r, &key);
-	if (!cached)
-		return;
-	if (cached->reading != r->reading)
-		cached->now = (struct amounts){};
-	cached->reading = r->reading;
 	more.at[CACHED_ADDED] = (int64_t)from->added_pages;
 	more.at[CACHED_GONE] = (int64_t)from->gone_pages;
 	more.at[CACHED_UNKNOWN] = (int64_t)from->unknown_pages;
 	more.at[CACHED_OWN] = (int64_t)from->own_pages;
 	more.at[CACHED_OTHER] = (int64_t)from->other_pages;
-	amounts_add(AMOUNTS_CACHED, &cached->now, &more);
+	note(r, &key, &more);
 }
 
-static int by_image(struct rec_cached *a, struct rec_cached *b)
+void recorder_note_kernel(struct recorder *r, const struct counts_kernel *from)
 {
-	return (a->key.image > b->key.image) - (a->key.image < b->key.image);
+	struct cached_key key = {.image = from->stack->key.proc, .kind = AMOUNTS_KERNEL};
+	struct amounts more;
+
+	if (!is_recorded(r, key.image))
+		return;
+	if (from->stack->depth)
+		key.node = names_stack(&r->names, &r->db, from->stack);
+	key.flags = key.node ? 0 : (uint32_t)from->loss + 1;
+	amounts_of_kernel(&more, &from->sums);
+	note(r, &key, &more);
+}
+
+static int by_part(struct rec_cached *a, struct rec_cached *b)
+{
+	if (a->key.image != b->key.image)
+		return a->key.image > b->key.image ? 1 : -1;
+	return (a->key.kind > b->key.kind) - (a->key.kind < b->key.kind);
 }
 
 /* True if its figures have gone elsewhere since. */
@@ -71,20 +100,22 @@ bool recorder_write_cached(struct recorder *r)
 	struct rec_cached *cached, *next;
 	bool written = false;
 
-	HASH_SRT(hh, r->cached, by_image);
+	HASH_SRT(hh, r->cached, by_part);
 	for (cached = r->cached; cached; cached = next) {
 		struct amounts change;
 
 		next = cached->hh.next;
 		if (is_left(r, cached))
 			cached->now = (struct amounts){};
-		amounts_change(AMOUNTS_CACHED, &change, &cached->recorded, &cached->now);
+		amounts_change((enum amounts_kind)cached->key.kind, &change, &cached->recorded,
+			       &cached->now);
 		cached->recorded = cached->now;
 		if (!amounts_none(&change))
 			amounts_put(&rows, cached->key.node, cached->key.flags, &change);
-		if (!rows.size || (next && next->key.image == cached->key.image))
+		if (!rows.size || (next && !by_part(cached, next)))
 			continue;
-		amounts_put_part(&r->parts, cached->key.image, AMOUNTS_CACHED, &rows);
+		amounts_put_part(&r->parts, cached->key.image, (enum amounts_kind)cached->key.kind,
+				 &rows);
 		written = true;
 		rows.size = 0;
 	}

@@ -49,12 +49,21 @@ static int pass_cached(const struct counts_cached *cached, void *arg)
 	return r->reader->cached ? r->reader->cached(cached, r->reader_arg) : 0;
 }
 
+static int pass_kernel(const struct counts_kernel *kernel, void *arg)
+{
+	struct recorder *r = arg;
+
+	recorder_note_kernel(r, kernel);
+	return r->reader->kernel ? r->reader->kernel(kernel, r->reader_arg) : 0;
+}
+
 static const struct counts_reader passing = {
 	.image = pass_image,
 	.stack = pass_stack,
 	.thread = pass_thread,
 	.line = pass_line,
 	.cached = pass_cached,
+	.kernel = pass_kernel,
 };
 
 void recorder_begin_reading(struct recorder *r, const struct counts_reader *reader, void *arg,

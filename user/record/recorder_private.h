@@ -174,9 +174,11 @@ struct rec_run { /* a line of the exact engine */
 	UT_hash_handle hh;
 };
 
-struct rec_cached { /* what a stack brought into the page cache of a file */
+/* What a stack brought into the page cache of a file (AMOUNTS_CACHED), or took of the kernel's own
+ * memory (AMOUNTS_KERNEL). */
+struct rec_cached {
 	struct cached_key {
-		uint32_t image, node, flags;
+		uint32_t image, node, flags, kind; /* kind: enum amounts_kind */
 	} key;
 	uint64_t reading;
 	struct amounts now, recorded;
@@ -382,6 +384,8 @@ void recorder_free_collections(struct recorder *r);
 /* recorder_cached.c */
 /* A counts_reader.cached. */
 void recorder_note_cached(struct recorder *r, const struct counts_cached *from);
+/* A counts_reader.kernel. */
+void recorder_note_kernel(struct recorder *r, const struct counts_kernel *from);
 /* Appends what has changed to recorder.parts. True: something has. */
 bool recorder_write_cached(struct recorder *r);
 /* Forgets what is kept of images that were taken; with `all` of each image. */

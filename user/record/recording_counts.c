@@ -176,6 +176,27 @@ static int play_cached(const struct playing *p, const struct played_row *row)
 	return p->reader->cached(&cached, p->arg);
 }
 
+static int play_kernel(const struct playing *p, const struct played_row *row)
+{
+	static const struct pymem_counters none;
+	struct played_stack played;
+	struct counts_stack stack = {.key = {.proc = row->key.image, .hash = row->key.id},
+				     .frames = played.frames,
+				     .counters = &none};
+	uint32_t loss = row->key.flags & KERNEL_LOSS;
+	struct counts_kernel kernel = {
+		.stack = &stack,
+		.loss = loss ? (enum pymem_loss)(loss - 1) : PYMEM_LOSS_UNDELIVERED,
+	};
+
+	if (amounts_none(&row->amounts) || !p->reader->kernel)
+		return 0;
+	amounts_to_kernel(&row->amounts, &kernel.sums);
+	play_node(p->recording, row->key.image, row->key.id, &played);
+	stack.depth = played.depth;
+	return p->reader->kernel(&kernel, p->arg);
+}
+
 static int play(const struct playing *p)
 {
 	const struct played_image *image;
@@ -191,6 +212,9 @@ static int play(const struct playing *p)
 	for (row = p->recording->rows; row && !err; row = row->hh.next)
 		if (row->key.kind == AMOUNTS_CACHED && image_of(p, row->key.image))
 			err = play_cached(p, row);
+	for (row = p->recording->rows; row && !err; row = row->hh.next)
+		if (row->key.kind == AMOUNTS_KERNEL && image_of(p, row->key.image))
+			err = play_kernel(p, row);
 	for (row = p->recording->rows; row && !err; row = row->hh.next)
 		if (row->key.kind == AMOUNTS_RUNS && image_of(p, row->key.image))
 			err = play_run(p, row);

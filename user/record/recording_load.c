@@ -326,6 +326,8 @@ static bool is_known(const struct recording *r, uint64_t kind, uint64_t id, uint
 		return flags >> CACHED_TEXT_SHIFT <= r->text_count &&
 		       (flags & CACHED_LOSS) <= PYMEM_LOSS_COUNT &&
 		       !id == !!(flags & CACHED_LOSS) && recording_is_stack(r, id);
+	case AMOUNTS_KERNEL:
+		return flags <= PYMEM_LOSS_COUNT && !id == !!flags && recording_is_stack(r, id);
 	default:
 		return flags <= 0xff && recording_is_line(r, id);
 	}
@@ -353,8 +355,8 @@ static int load_part(struct recording *r, const struct amounts_part *part, bool 
 		}
 		if (!is_known(r, part->kind, id, flags))
 			return recording_refuse(r, "a stack is unknown");
-		/* It has no maxima. */
-		if (before && part->kind == AMOUNTS_CACHED)
+		/* These have no maxima. */
+		if (before && (part->kind == AMOUNTS_CACHED || part->kind == AMOUNTS_KERNEL))
 			continue;
 		row = get_row(r, &key);
 		if (!row)

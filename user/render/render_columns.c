@@ -53,6 +53,8 @@ SHOW(huge, snprintf(text, size, "%llu",
 SHOW(swapped_in, parts_size(text, size, (int64_t)line->extras[PYMEM_EXTRA_SWAPPED_IN], false))
 SHOW(cached, parts_size(text, size, (int64_t)line->cached.bytes, false))
 
+SHOW(kernel, parts_size(text, size, model_kernel_bytes(&line->kernel), false))
+
 static bool has_mem_usage(const struct model_line *line)
 {
 	return line->mem_usage_bytes >= 0;
@@ -113,6 +115,11 @@ static bool has_swapped_in(const struct model_line *line)
 	return line->extras[PYMEM_EXTRA_SWAPPED_IN] > 0;
 }
 
+static bool has_kernel(const struct model_line *line)
+{
+	return parts_has_kernel(&line->kernel);
+}
+
 static bool more_resident(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
@@ -152,6 +159,12 @@ static bool more_swapped_in(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
 	return has_swapped_in(line);
+}
+
+static bool more_kernel(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return parts_has_kernel(&line->kernel);
 }
 
 /* In the order in which they are shown. */
@@ -213,6 +226,13 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	 .is_known = has_swapped_in,
 	 .tells_more = more_swapped_in,
 	 .keep = 6},
+	{.title = "Kernel",
+	 .show = show_kernel,
+	 .is_known = has_kernel,
+	 .tells_more = more_kernel,
+	 .keep = 7,
+	 .sort = MODEL_SORT_KERNEL,
+	 .sorts = true},
 };
 
 static bool says_something(const struct parts_column *column, const struct model_line *lines,

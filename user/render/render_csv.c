@@ -26,8 +26,8 @@ static const char head[] = "pid,program,where,row,file,line,function,"
 #define CALL_COLUMNS(id, name) "," name "_calls," name "_bytes"
 	PYMEM_VMCALLS(CALL_COLUMNS)
 #undef CALL_COLUMNS
-		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes\n";
-#define FIGURES (25 + 2 * PYMEM_VMCALL_COUNT)
+		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes,kernel_bytes\n";
+#define FIGURES (26 + 2 * PYMEM_VMCALL_COUNT)
 
 /* The figures of a row, in the order of the head. */
 struct figures {
@@ -39,7 +39,14 @@ struct figures {
 };
 
 /* Where rows without a line have their figure. */
-enum { INCREMENT = 0, RESIDENT = 7, STALLS = FIGURES - 5, STALLED_NS, CACHED = FIGURES - 2 };
+enum {
+	INCREMENT = 0,
+	RESIDENT = 7,
+	STALLS = FIGURES - 6,
+	STALLED_NS,
+	CACHED = FIGURES - 3,
+	KERNEL = FIGURES - 1
+};
 
 static void add(struct figures *f, int64_t value)
 {
@@ -149,6 +156,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add_known(&f, stalls_known, (int64_t)line->reclaimed_bytes);
 	add_known(&f, model->cache_known, (int64_t)line->cached.bytes);
 	add_known(&f, model->cache_known, model_cached_there(&line->cached));
+	add_known(&f, model->kernel_known, model_kernel_bytes(&line->kernel));
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);
@@ -205,6 +213,9 @@ static void put_process(FILE *out, const struct model *model, struct model_proce
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		put_rest(out, model, process, "unattributed", loss_names[i], CACHED,
 			 (int64_t)process->cached_lost_bytes[i]);
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		put_rest(out, model, process, "unattributed", loss_names[i], KERNEL,
+			 process->kernel_lost_bytes[i]);
 	if (!process->resident_known)
 		return;
 	put_rest(out, model, process, "resident", "before", RESIDENT,

@@ -45,6 +45,32 @@ static json_t *losses_value(const int64_t *lost_bytes)
 	return NULL;
 }
 
+/* An object with the kinds of the kernel's own memory, those that are not 0. */
+static json_t *kernel_value(const struct pymem_kernel *sums)
+{
+	static const char *const names[] = {
+#define KERNEL_NAME(id, name, text) name,
+		PYMEM_KERNEL_KINDS(KERNEL_NAME)
+#undef KERNEL_NAME
+	};
+	json_t *object = json_object();
+	int i, err = object ? 0 : -1;
+
+	for (i = 0; i < PYMEM_KERNEL_COUNT && !err; i++) {
+		if (!sums->bytes[i])
+			continue;
+		err = json_object_set_new(object, names[i],
+					  json_pack("{s:I, s:o, s:o}", "bytes",
+						    (json_int_t)sums->bytes[i], "gone_bytes",
+						    json_count(sums->gone[i]), "objects",
+						    json_count(sums->objects[i])));
+	}
+	if (!err)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 /* An object with the system calls that the line made; empty if it made none. */
 static json_t *vm_calls_value(const struct model_line *line)
 {
@@ -249,6 +275,9 @@ static int put_line(FILE *out, const struct model *model, const struct model_lin
 		{"cached_bytes", counted_if(cache_known, line->cached.bytes)},
 		{"cached_there_bytes",
 		 cache_known ? json_integer(model_cached_there(&line->cached)) : json_null()},
+		{"kernel_bytes", model->kernel_known
+					 ? json_integer(model_kernel_bytes(&line->kernel))
+					 : json_null()},
 	};
 	int err;
 
@@ -265,6 +294,10 @@ static int put_line(FILE *out, const struct model *model, const struct model_lin
 		err = json_put(out, stall_kinds_value(line)) ?: err;
 	}
 	err = put_line_extras(out, model, line) ?: err;
+	if (parts_has_kernel(&line->kernel)) {
+		fputs(",\"kernel_kinds\":", out);
+		err = json_put(out, kernel_value(&line->kernel)) ?: err;
+	}
 	fputc('}', out);
 	return err;
 }
@@ -309,6 +342,18 @@ static int put_cached(FILE *out, const struct model_process *process)
 	}
 	fputc(']', out);
 	return err;
+}
+
+/* Writes "kernel_memory": the sum, by kind, and what is in no line. */
+static int put_kernel(FILE *out, const struct model_process *process)
+{
+	const struct pymem_kernel *sums = &process->kernel;
+
+	fputs(",\n   \"kernel_memory\":", out);
+	return json_put(out, json_pack("{s:I, s:o, s:o, s:o}", "bytes",
+				       (json_int_t)model_kernel_bytes(sums), "unknown_bytes",
+				       json_count(sums->unknown), "kinds", kernel_value(sums),
+				       "lost_bytes", losses_value(process->kernel_lost_bytes)));
 }
 
 static int put_process(FILE *out, const struct model *model, struct model_process *process,
@@ -369,6 +414,8 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	if (model->cache_known)
 		err = put_cached(out, process) ?: err;
 	err = put_extras(out, model, process) ?: err;
+	if (model->kernel_known)
+		err = put_kernel(out, process) ?: err;
 	fputc('}', out);
 	return err;
 }

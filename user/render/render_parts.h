@@ -32,6 +32,14 @@ void parts_stalls(FILE *out, const struct model_process *process);
  * cache, 60.1 MiB still there". With `group` also which control group it is accounted to. */
 void parts_cached(FILE *out, const struct model_process *process, bool group);
 
+/* What people call the kinds of the kernel's own memory. */
+extern const char *const parts_kernel_names[PYMEM_KERNEL_COUNT];
+/* True if any of the figures is not 0. */
+bool parts_has_kernel(const struct pymem_kernel *sums);
+/* Writes how much of its own memory the kernel took for the process: "+24.3 MiB of the kernel's own
+ * memory: 24.3 MiB page tables; 8 KiB by no line". */
+void parts_kernel(FILE *out, const struct model_process *process);
+
 /* Writes the path of such a file, escaped, cut at its front to `columns` (0: no limit). */
 void parts_cached_path(FILE *out, const struct model_cached_file *file, unsigned columns);
 
@@ -116,7 +124,7 @@ void parts_changed_print(FILE *out, const struct render_options *options,
 			 const struct parts_changed *changed);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 16
+#define PARTS_COLUMNS 17
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

@@ -83,6 +83,15 @@ static bool caches_much(const struct answer *a, const struct model_line *line)
 	       line->cached.bytes >= a->process->cached.bytes / 20;
 }
 
+/* True if the kernel took as much of its own memory for the line as is worth a row. */
+static bool takes_much(const struct answer *a, const struct model_line *line)
+{
+	int64_t bytes = size_of(model_kernel_bytes(&line->kernel));
+
+	return bytes >= ANSWER_LEAST &&
+	       bytes >= size_of(model_kernel_bytes(&a->process->kernel)) / 20;
+}
+
 static bool is_notable(const struct answer *a, const struct model_line *line)
 {
 	enum model_sort sort = a->options->sort;
@@ -94,7 +103,8 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 		return true;
 	return size_of(line->increment_bytes) >= (a->options->top ? a->least : 1) ||
 	       (is_churning(a, line) && !line->import_bytes) || stalls_much(a, line) ||
-	       caches_much(a, line) || (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
+	       caches_much(a, line) || takes_much(a, line) ||
+	       (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
 }
 
 /* The length of the folder that both paths have in common, with its slash; at most `length`. */

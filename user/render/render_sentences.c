@@ -379,6 +379,47 @@ static int print_extras(struct answer *a)
 	return err;
 }
 
+/* The line for which the kernel took most of its own memory; NULL: none. */
+static const struct model_line *took_most(const struct model_process *process)
+{
+	const struct model_line *most = NULL;
+	int64_t bytes = 0, own;
+
+	for (size_t i = 0; i < process->line_count; i++) {
+		own = model_kernel_bytes(&process->lines[i].kernel);
+		if (own > bytes) {
+			bytes = own;
+			most = &process->lines[i];
+		}
+	}
+	return most;
+}
+
+/* Prints how much of its own memory the kernel took for the process, and for which line mostly. */
+static int print_kernel(struct answer *a)
+{
+	const struct model_line *most = took_most(a->process);
+	struct answer_text text;
+	char amount[32];
+	int err;
+
+	if (!parts_has_kernel(&a->process->kernel))
+		return 0;
+	err = answer_text_begin(&text);
+	if (err)
+		return err;
+	fputs("Kernel: ", text.out);
+	parts_kernel(text.out, a->process);
+	/* No share of the sum, which may be less than one line has: others give back. */
+	if (most) {
+		parts_amount(amount, sizeof(amount), model_kernel_bytes(&most->kernel), false);
+		fprintf(text.out, "; %s of it by ", amount);
+		answer_place(text.out, a, most->location, PLACE_MOST);
+	}
+	fputc('.', text.out);
+	return answer_text_print(&text, a);
+}
+
 /* The program's process that changed most and still runs; NULL: there is none. */
 static const struct model_process *still_running(const struct answer *a)
 {
@@ -424,6 +465,8 @@ int answer_sentences(struct answer *a)
 		err = print_stalls(a);
 	if (!err)
 		err = print_cached(a);
+	if (!err)
+		err = print_kernel(a);
 	if (!err)
 		err = print_extras(a);
 	if (!err && a->process->note) {

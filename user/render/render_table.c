@@ -98,54 +98,40 @@ static void print_resident(struct table *t)
 	fputc('\n', t->out);
 }
 
-/* Prints how long the process waited for memory that its threads had to free themselves. 0 or
- * -ENOMEM. */
-static int print_stalls(struct table *t)
+/* Prints how long the process waited for memory that its threads had to free themselves, what it
+ * brought into the page cache, and what the kernel took of its own memory. 0 or -ENOMEM. */
+static int print_besides(struct table *t)
 {
+	const char *heads[] = {"Stalled  ", "Cached   ", "Kernel   "};
+	bool some[3] = {false, t->process->cached.bytes > 0, parts_has_kernel(&t->process->kernel)};
 	uint64_t stalls, ns;
-	char *text = NULL;
-	size_t size;
-	FILE *memory;
 
 	model_stalls(t->process, &stalls, &ns);
-	if (!stalls)
-		return 0;
-	memory = open_memstream(&text, &size);
-	if (!memory)
-		return -ENOMEM;
-	parts_stalls(memory, t->process);
-	if (fclose(memory)) {
-		free(text);
-		return -ENOMEM;
-	}
-	fputs("Stalled  ", t->out);
-	text_wrap(t->out, text, 9, t->options->width, 9);
-	fputc('\n', t->out);
-	free(text);
-	return 0;
-}
+	some[0] = stalls > 0;
+	for (int i = 0; i < 3; i++) {
+		char *text = NULL;
+		size_t size;
+		FILE *memory = some[i] ? open_memstream(&text, &size) : NULL;
 
-/* Prints what the process brought into the page cache. 0 or -ENOMEM. */
-static int print_cached(struct table *t)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *memory;
-
-	if (!t->process->cached.bytes)
-		return 0;
-	memory = open_memstream(&text, &size);
-	if (!memory)
-		return -ENOMEM;
-	parts_cached(memory, t->process, true);
-	if (fclose(memory)) {
+		if (!some[i])
+			continue;
+		if (!memory)
+			return -ENOMEM;
+		if (i == 2)
+			parts_kernel(memory, t->process);
+		else if (i)
+			parts_cached(memory, t->process, true);
+		else
+			parts_stalls(memory, t->process);
+		if (fclose(memory)) {
+			free(text);
+			return -ENOMEM;
+		}
+		fputs(heads[i], t->out);
+		text_wrap(t->out, text, 9, t->options->width, 9);
+		fputc('\n', t->out);
 		free(text);
-		return -ENOMEM;
 	}
-	fputs("Cached   ", t->out);
-	text_wrap(t->out, text, 9, t->options->width, 9);
-	fputc('\n', t->out);
-	free(text);
 	return 0;
 }
 
@@ -442,8 +428,7 @@ static int print_process(struct table *t)
 	err = t->process->death ? last_words_print(t->out, t->process, t->options->width) : 0;
 	print_change(t);
 	print_resident(t);
-	err = err ?: print_stalls(t);
-	err = err ?: print_cached(t);
+	err = err ?: print_besides(t);
 	err = err ?: parts_extras(t->out, t->model, t->process, t->options);
 	print_losses(t);
 	print_remarks(t);

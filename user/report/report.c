@@ -295,6 +295,7 @@ static int build(struct build *b)
 		.thread = report_add_thread,
 		.line = report_add_line,
 		.cached = report_add_cached,
+		.kernel = report_add_kernel,
 	};
 	const struct counts *counts = &b->report->counts;
 	struct counts_facts facts = {};

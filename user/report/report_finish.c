@@ -118,6 +118,7 @@ int report_finish_ended(struct report *report, bool all)
 		.stack = report_add_stack,
 		.line = report_add_line,
 		.cached = report_add_cached,
+		.kernel = report_add_kernel,
 	};
 	const struct counts *counts = &report->counts;
 	struct build b = report_build_of(report);

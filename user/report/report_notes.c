@@ -338,6 +338,7 @@ static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
 	b->model->cache_known = facts->cache;
 	b->model->extras = facts->extras;
 	b->model->huge_page_bytes = facts->huge_page_bytes;
+	b->model->kernel_known = facts->kernel;
 	counts->ops->each_note(counts->self, COUNTS_NOTE_KERNEL, add_note, b->model);
 	add_dropped_notes(b, facts);
 	add_unexamined(b, facts->unexamined, "that traced processes started",

@@ -92,6 +92,7 @@ int report_add_thread(const struct counts_stack *stack, void *arg);
 int report_add_line(const struct counts_line *line, void *arg);
 /* report_cache.c: the same. */
 int report_add_cached(const struct counts_cached *cached, void *arg);
+int report_add_kernel(const struct counts_kernel *kernel, void *arg);
 /* The location of a frame, which belongs to the model. NULL: out of memory. */
 const struct model_location *report_locate(struct build *b, const struct counts_frame *frame);
 

@@ -223,6 +223,7 @@ static int add_to_digest(const struct pymem_proc *record, void *arg)
 	hash = mix(hash, &record->truncated, sizeof(record->truncated));
 	hash = mix(hash, &record->lost_stalls, sizeof(record->lost_stalls));
 	hash = mix(hash, record->lost_extras, sizeof(record->lost_extras));
+	hash = mix(hash, record->kernel_unkept, sizeof(record->kernel_unkept));
 	/* A sum: the order of the records may change. */
 	*digest += mix(hash, &record->lost_faults, sizeof(record->lost_faults));
 	return 0;
@@ -255,6 +256,14 @@ static int add_cached(const struct pymem_cached *place, const struct pymem_cache
 	return 0;
 }
 
+static int add_kernel(const struct pymem_stack_key *key, const struct pymem_kernel *sums, void *arg)
+{
+	uint64_t *digest = arg, hash = mix(0xcbf29ce484222325ull, key, sizeof(*key));
+
+	*digest += mix(hash, sums, sizeof(*sums));
+	return 0;
+}
+
 int tracker_digest(struct tracker *tracker, uint64_t *digest)
 {
 	int err;
@@ -267,7 +276,9 @@ int tracker_digest(struct tracker *tracker, uint64_t *digest)
 	err = session_each_live(tracker->session, add_to_digest, digest);
 	if (!err && counts_more(tracker->session))
 		err = session_each_vmcalls(tracker->session, add_stalls, digest);
-	return err ?: session_each_cached(tracker->session, add_cached, digest);
+	return err
+	       ?: session_each_cached(tracker->session, add_cached, digest)
+	       ?: session_each_kernel(tracker->session, add_kernel, digest);
 }
 
 static int read_live(const struct pymem_proc *record, void *arg)
@@ -384,7 +395,8 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 	if (!err && reader->stalled && counts_more(session))
 		err = session_each_vmcalls(session, read_stalls, &h);
 	if (!err)
-		err = tracker_read_cached(h.tracker, reader, arg);
+		err = tracker_read_cached(h.tracker, reader, arg)
+			      ?: tracker_read_kernel(h.tracker, reader, arg);
 	if (!err)
 		err = session_each_thread(session, read_thread, &h);
 	if (!err)
@@ -419,6 +431,7 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.cache = session_counts_cache(t->session),
 		.extras = session_extras(t->session),
 		.huge_page_bytes = session_huge_page_bytes(t->session),
+		.kernel = session_counts_kernel(t->session),
 		.malformed = t->store.malformed,
 		.refused = t->store.refused,
 		.image_bytes = t->store.image_bytes,

@@ -63,6 +63,10 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 int tracker_read_cached(struct tracker *tracker, const struct counts_reader *reader, void *arg);
 int tracker_take_cached(struct tracker *tracker, const struct counts_reader *reader, void *arg);
 
+/* tracker_kernel.c: the same with the kernel's own memory. */
+int tracker_read_kernel(struct tracker *tracker, const struct counts_reader *reader, void *arg);
+int tracker_take_kernel(struct tracker *tracker, const struct counts_reader *reader, void *arg);
+
 /* tracker_words.c */
 /* Takes a message of a thread that a signal ends, or of a victim of the OOM killer. Without room,
  * the thread is missing. */

@@ -222,6 +222,9 @@ static int hand_counts(struct taking *t)
 	if (!err)
 		err = tracker_take_cached(t->tracker, t->reader, t->arg)
 			      ?: session_forget_cached(session, t->thorough, is_taken_before, t);
+	if (!err)
+		err = tracker_take_kernel(t->tracker, t->reader, t->arg)
+			      ?: session_forget_kernel(session, is_taken_before, t);
 	return err ?: sweep_tables(t);
 }
 
