@@ -27,13 +27,9 @@
 #include "python/examiner.h"
 
 #define NS	     1000000000ULL
-#define FIRST_NS     NS /* until the first pass, whatever the interval is */
-#define ALARM_NS     NS /* from one look of alarms to the next */
-#define STATUS_NS    (10 * NS)
 #define ENDED_BYTES  (1u << 20)	  /* of a report that nobody reads */
 #define READER_BYTES (256u << 20) /* of reports of a recording */
 #define SOURCE_PART  64		  /* of the size of all recordings: source texts of one */
-#define ALARM_PART   64		  /* the same: an alarm's report */
 #define MIB(bytes)   ((double)(bytes) / (1 << 20))
 
 static void print_line(const char *format, va_list args)
@@ -65,7 +61,7 @@ void agent_complain(const char *format, ...)
 
 /* --- while it runs --- */
 
-static void end(struct agent *a, int err)
+void agent_end(struct agent *a, int err)
 {
 	a->error = a->error ?: err;
 	loop_stop(a->loop);
@@ -74,97 +70,7 @@ static void end(struct agent *a, int err)
 static void on_polled(void *arg, int err)
 {
 	if (err)
-		end(arg, err);
-}
-
-static void on_pass(void *arg)
-{
-	struct agent *a = arg;
-	/* Messages come before figures. */
-	int err = profiler_poll(a->profiler);
-
-	err = err ?: agent_tick_files(a);
-	agent_pss_tick(a);
-	agent_tell_more_deaths(a, false);
-	if (err)
-		end(a, err);
-	else if (!loop_timer_runs(&a->alarm))
-		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
-}
-
-static void on_alarm(void *arg)
-{
-	struct agent *a = arg;
-	int err = profiler_poll(a->profiler);
-
-	err = err ?: alarms_read(a->alarms);
-	if (err) {
-		agent_complain("alarms: the figures can't be read: %s", strerror(-err));
-		end(a, err);
-		return;
-	}
-	alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
-}
-
-static void on_budget(void *arg)
-{
-	agent_tick_budget(arg);
-}
-
-static uint64_t ns_of(double seconds)
-{
-	return (uint64_t)(seconds * (double)NS);
-}
-
-/* The timers whose times are options. The first pass comes after `first_ns`. */
-static void start_timers(struct agent *a, uint64_t first_ns)
-{
-	uint64_t interval = ns_of(a->options.interval), window = ns_of(a->options.budget.window);
-
-	loop_timer_start(a->loop, &a->pass, first_ns, interval, on_pass, a);
-	loop_timer_start(a->loop, &a->budget, first_ns, window, on_budget, a);
-	/* A pass that comes as often looks for them, too. */
-	if (a->options.alarms.count && interval > ALARM_NS)
-		loop_timer_start(a->loop, &a->alarm, first_ns, ALARM_NS, on_alarm, a);
-	else
-		loop_timer_stop(&a->alarm);
-}
-
-static void count_one(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
-		      int64_t rss_pages)
-{
-	unsigned *count = arg;
-
-	(void)image, (void)pid, (void)start_boottime_ns, (void)rss_pages;
-	++*count;
-}
-
-static unsigned count_processes(const struct agent *a)
-{
-	unsigned count = 0;
-
-	recorder_each_image(a->recorder, count_one, &count);
-	return count;
-}
-
-static void on_status(void *arg)
-{
-	struct agent *a = arg;
-
-	if (*a->trouble || *a->trim_trouble)
-		notify_send(&a->notify, "STATUS=%s", *a->trouble ? a->trouble : a->trim_trouble);
-	else
-		notify_send(&a->notify,
-			    "STATUS=%u Python processes; %u recordings have %.1f of %.0f MiB",
-			    count_processes(a), a->sizes.files, MIB(a->sizes.bytes),
-			    MIB(a->options.store_bytes));
-}
-
-static void on_watchdog(void *arg)
-{
-	const struct agent *a = arg;
-
-	notify_send(&a->notify, "WATCHDOG=1");
+		agent_end(arg, err);
 }
 
 static void on_end(void *arg, const struct signalfd_siginfo *info)
@@ -172,7 +78,7 @@ static void on_end(void *arg, const struct signalfd_siginfo *info)
 	struct agent *a = arg;
 
 	agent_say(a, "ends: %s", strsignal((int)info->ssi_signo));
-	end(a, 0);
+	agent_end(a, 0);
 }
 
 /* --- SIGHUP --- */
@@ -190,14 +96,6 @@ static void keep(bool differs, const char *option)
 		agent_complain("%s can't be changed while it runs: restart it", option);
 }
 
-/* Else timers go on as they are: many signals do not keep a pass from coming. */
-static bool has_other_times(const struct agent_options *o, const struct agent_options *asked)
-{
-	return ns_of(o->interval) != ns_of(asked->interval) ||
-	       ns_of(o->budget.window) != ns_of(asked->budget.window) ||
-	       !o->alarms.count != !asked->alarms.count;
-}
-
 static void on_reload(void *arg, const struct signalfd_siginfo *info)
 {
 	struct agent *a = arg;
@@ -209,7 +107,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 		agent_complain("goes on as it was");
 		return;
 	}
-	moved = has_other_times(o, &asked);
+	moved = agent_has_other_times(o, &asked);
 	keep(strcmp(asked.store, a->store.path) != 0, "--store");
 	keep(asked.no_sources != o->no_sources, "--no-sources");
 	keep(asked.max_stacks != o->max_stacks, "--max-stacks");
@@ -234,7 +132,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	limit_heaps(a);
 	alarms_set(a->alarms, &o->alarms);
 	if (moved)
-		start_timers(a, FIRST_NS);
+		agent_start_timers(a);
 	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
 		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
 }
@@ -430,12 +328,8 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	start_timers(a, FIRST_NS);
-	if (a->notify.fd >= 0)
-		loop_timer_start(a->loop, &a->status, FIRST_NS + NS / 2, STATUS_NS, on_status, a);
-	if (a->notify.watchdog_ns)
-		loop_timer_start(a->loop, &a->watchdog, 0, a->notify.watchdog_ns / 2, on_watchdog,
-				 a);
+	agent_start_timers(a);
+	agent_start_telling(a);
 	notify_send(&a->notify, "READY=1");
 	agent_say(a, "records %d Python process%s, and all that will start, to %s", count,
 		  count == 1 ? "" : "es", a->store.path);
@@ -450,10 +344,7 @@ static int finish(struct agent *a)
 	int err;
 
 	notify_send(&a->notify, "STOPPING=1\nSTATUS=ending the recording");
-	loop_timer_stop(&a->pass);
-	loop_timer_stop(&a->alarm);
-	loop_timer_stop(&a->budget);
-	loop_timer_stop(&a->status);
+	agent_stop_timers(a);
 	agent_push_stop(a->push);
 	agent_metrics_close(a->metrics);
 	a->metrics = NULL;

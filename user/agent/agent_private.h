@@ -17,7 +17,8 @@
 #include "record/recorder.h"
 #include "report/profiler.h"
 
-#define TROUBLE 512 /* bytes of what is said of it */
+#define TROUBLE	   512 /* bytes of what is said of it */
+#define ALARM_PART 64  /* of the size of all recordings: an alarm's report */
 
 struct agent {
 	struct agent_options options;
@@ -68,6 +69,20 @@ void agent_say(const struct agent *agent, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The same of what went wrong, also if it is quiet. */
 void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Ends the loop. `err`: why, -errno; 0: it was asked to end. */
+void agent_end(struct agent *agent, int err);
+
+/* agent_timers.c */
+/* Starts, or starts anew, the timers whose times are options. */
+void agent_start_timers(struct agent *agent);
+/* True if these times differ: else timers go on as they are, so that many signals to read options
+ * again do not keep a pass from coming. */
+bool agent_has_other_times(const struct agent_options *options, const struct agent_options *asked);
+/* Tells the service manager from time to time how it is, until the end, if there is one. */
+void agent_start_telling(struct agent *agent);
+/* Stops all of these but the watchdog's: the end may take a while. */
+void agent_stop_timers(struct agent *agent);
 
 /* agent_deaths.c. agent_killed(): a report_killed_fn; `arg` is the agent. agent_trim_deaths()
  * removes old files; `*bytes` becomes what the others need. 0 or -errno. */
