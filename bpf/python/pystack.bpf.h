@@ -159,12 +159,17 @@ static __always_inline __u32 walk_most(void)
 #ifdef PYMEM_LEGACY
 #define WALK_BATCH 16
 
+/* From one frame to the next all is in the scratch area, of whose contents the verifier knows
+ * nothing: registers would be followed with each value that they may have. */
 LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 {
-	struct step step = step_begin(c->s);
+	struct step step;
 
+	asm volatile("" : : : "memory");
+	step = step_begin(c->s);
 	c->more = walk_step(c->s, c->py, &step);
 	step_end(c->s, &step);
+	asm volatile("" : : : "memory");
 	return c->more <= 0;
 }
 
