@@ -137,7 +137,7 @@ def counted(system, ended, rest=3):
     return truth, target, found.image(target.pid), not any("only in part" in note for note in found.data["notes"])
 
 
-def check_sockets(truth, target, image):
+def check_sockets(truth, target, image, part):
     """Sockets and what belongs to them, half of which is closed."""
     made, sockets = kinds(image, target, "pair"), truth["sockets"]
     # A socket has a record of the protocol, and an inode.
@@ -148,11 +148,12 @@ def check_sockets(truth, target, image):
         assert made["sockets"]["bytes"] == sockets * (sum(caches) + 2 * 8), (made, caches)
     assert made["files"]["objects"] >= 2 * sockets, made
     for kind in ("sockets", "files"):
-        assert abs(there(made[kind]) - made[kind]["bytes"] // 2) <= made[kind]["bytes"] // 50, (kind, made)
+        assert abs(there(made[kind]) - made[kind]["bytes"] // 2) <= made[kind]["bytes"] // part, (kind, made)
 
 
-def check_objects(truth, target, image, whole):
-    """What each line has; `whole`: of a kernel that tells of all objects."""
+def check_objects(truth, target, image, whole, part=50):
+    """What each line has; `whole`: of a kernel that tells of all objects. `part`: of so many ends one may go unseen, when an
+    interrupt frees something while the program that is told of ends runs; a note says so."""
     check_sums(image)
     # A pipe has room for 16 pages.
     filled = kinds(image, target, "fill")["pipes"]
@@ -165,7 +166,7 @@ def check_objects(truth, target, image, whole):
         assert image["kernel_memory"]["unknown_bytes"] == stacks["bytes"], (image["kernel_memory"], stacks)
         return
     assert not image["kernel_memory"]["unknown_bytes"], image["kernel_memory"]
-    check_sockets(truth, target, image)
+    check_sockets(truth, target, image, part)
     assert kinds(image, target, "pipe")["pipes"]["objects"] >= truth["pipes"]
     # All threads have ended.
     assert there(stacks) <= stacks["bytes"] // 25, stacks
