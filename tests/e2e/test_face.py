@@ -20,11 +20,11 @@ def build(folder):
     (folder / "face.c").write_text(source)
     sources = [os.path.relpath(path, USER) for path in glob.glob(os.path.join(USER, "*", "*.c"))]
     objects = [os.path.join(BUILT, name[:-2] + ".o") for name in sources if name != "cli/main.c"]
-    objects.append(os.path.join(BUILT, "render", "pprof.pb-c.o"))
+    objects += [os.path.join(BUILT, name) for name in ("render/pprof.pb-c.o", "agent/push.pb-c.o")]
     include = ["-I" + USER, "-I" + os.path.join(harness.PROJECT, "include")]
     subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", *include, "face.c", *objects,
                     "-o", "face", "-lbpf", "-lelf", "-ljansson", "-lsqlite3", "-lprotobuf-c", "-lmicrohttpd",
-                    "-lncursesw", "-ltinfo", "-lz", "-lm", "-lpthread"], cwd=folder, check=True,
+                    "-lgnutls", "-lresolv", "-lncursesw", "-ltinfo", "-lz", "-lm", "-lpthread"], cwd=folder, check=True,
                    timeout=harness.PATIENCE)
     return str(folder / "face")
 

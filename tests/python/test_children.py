@@ -138,6 +138,7 @@ for command in (["bash", "-c", "exec python3 -c '" + line + "'"], ["sh", "-c", "
                 ["python3", "-c", "import os; " + line], ["python3", "-c", "xfrom a.spawn import spawn_main"],
                 [b"sh", b"-c", b"true; " + line.encode()]):
     assert _with_step(command) is command, command
+assert _with_step(["python3", "-c", "import sys; from a.forkserver import main; main(3)"])[-1].startswith("def _step(")
 for command in ["python3", "-c", line], ["python3", "-E", "-c", " \\n" + line], [b"python3", b"-c", line.encode()]:
     changed = _with_step(command)
     end = changed[-1] if isinstance(changed[-1], str) else changed[-1].decode()

@@ -89,7 +89,7 @@ def test_hangs_and_ends(hanging, folder, system, how):  # noqa: F811
                     "it is asked to end while it examines ELF files of huge tables, with holes and without")
 @pytest.mark.parametrize("how", ["-p", "ps"])
 @pytest.mark.parametrize("make, count", [(sparse_elf, 8), (dense_elf, 6)], ids=["sparse", "dense"])
-def test_ends_amid_huge_files(mapper, folder, how, make, count):  # noqa: F811
+def test_ends_amid_huge_files(mapper, folder, system, how, make, count):  # noqa: F811
     """Long before the examination ends by itself; how long that takes on this machine is looked at first."""
     files = [os.path.join(folder, "huge%d" % i) for i in range(count)]
     make(files[0], 96 << 20)
@@ -101,8 +101,10 @@ def test_ends_amid_huge_files(mapper, folder, how, make, count):  # noqa: F811
         words = ["-p", program.pid] if how == "-p" else ["ps"]
         whole = min((end[1] for end in [ends(words, has_open(folder), 0) for _ in range(3)] if end), default=0)
         if whole < 0.5:
-            # Holes are skipped so fast that no signal comes in time.
-            assert make == sparse_elf, "it never examines that"
+            # Holes are skipped, and a fast machine reads tables, before a signal could come: it is sent as soon as there
+            # is an examiner.
+            tried = [end for end in [ends(words, lambda _: True, 1) for _ in range(3)] if end]
+            assert tried and min(end[1] for end in tried) < 1 + 3 * usual_end(system), tried
             return
         check_interrupted(words, has_open(folder), whole / 2)
 

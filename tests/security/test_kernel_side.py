@@ -69,8 +69,6 @@ def statistics():
 
 
 FAULTS = 200
-# The most that naming and sending 128 code objects may take, as a multiple of walking through their frames.
-DEEP_TO_STILL = 12
 
 
 def slow_state(mode, folder):
@@ -109,18 +107,12 @@ def slow_state(mode, folder):
                     "code objects at each fault")
 @pytest.mark.parametrize("mode, slowest_us", [("lists", 10000), ("deep", 10000)])
 def test_slow_state(mode, slowest_us, tmp_path):
-    """What an event may cost is counted in tests/walker/hostile.c. Here is what that comes to. Whatever the kernel
-    does meanwhile is in these times too, so the best of three runs counts. Without a bound, lists took 36,000 us a
-    fault. New code objects are compared with the same frames whose code objects stay what they are, so that it makes
-    no difference how slow the machine is: six times as much was seen."""
+    """What an event may cost is counted in tests/walker/hostile.c, where a bound that is missing fails. Here is what that
+    comes to. Whatever the kernel does meanwhile is in these times too, so the best of three runs counts. Without
+    a bound, lists took 36,000 us a fault."""
     runs = [slow_state(mode, tmp_path) for _ in range(3)]
     assert min(slowest for _, slowest in runs) < slowest_us
-    mean = min(mean for mean, _ in runs)
-    if mode == "lists":
-        assert mean < 2000
-    else:
-        still = min(slow_state("still", tmp_path)[0] for _ in range(3))
-        assert mean < DEEP_TO_STILL * still, "%.0f us, and %.0f with the same code objects" % (mean, still)
+    assert min(mean for mean, _ in runs) < 2000
 
 
 def start(script, count, **how):

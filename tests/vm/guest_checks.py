@@ -7,6 +7,7 @@ failed checks.
 """
 import contextlib
 import glob
+import lzma
 import os
 import re
 import signal
@@ -292,7 +293,11 @@ def swap(size=64 << 20):
     cache = os.environ.get("PYMEM_CACHE") or os.path.expanduser("~/.cache/pymem-bpf")
     module, = glob.glob("%s/kernels/*/**/modules/%s/kernel/drivers/block/loop.ko*" % (cache, os.uname().release),
                         recursive=True)
-    subprocess.run(["insmod", module], check=True)
+    with (lzma.open(module) if module.endswith(".xz") else open(module, "rb")) as packed, \
+            tempfile.NamedTemporaryFile(dir="/tmp", suffix=".ko") as plain:
+        plain.write(packed.read())
+        plain.flush()
+        subprocess.run(["busybox", "insmod", plain.name], check=True)
     with tempfile.NamedTemporaryFile(dir="/tmp") as f:
         os.posix_fallocate(f.fileno(), 0, size)
         device = subprocess.run(["losetup", "--find", "--show", f.name], check=True,

@@ -76,14 +76,17 @@ struct rank {
 
 static int64_t size_of(int64_t change)
 {
-	return change < 0 ? -change : change;
+	return change < 0 && change != INT64_MIN ? -change : change;
 }
 
 static struct rank rank_of(struct model_process *process, enum model_sort sort)
 {
-	struct rank rank = {process, 0, size_of(process->rss_end_bytes - process->rss_start_bytes)};
+	struct rank rank = {process, 0, 0};
+	int64_t change;
 	size_t i;
 
+	if (!__builtin_sub_overflow(process->rss_end_bytes, process->rss_start_bytes, &change))
+		rank.change = size_of(change);
 	if (sort == MODEL_SORT_INCREMENT || sort == MODEL_SORT_TOTAL)
 		rank.value = rank.change;
 	else if (sort == MODEL_SORT_PEAK)
@@ -99,18 +102,20 @@ static struct rank rank_of(struct model_process *process, enum model_sort sort)
 static int compare_ranks(const void *left, const void *right)
 {
 	const struct rank *a = left, *b = right;
-	int64_t difference[] = {
-		b->value - a->value,
-		b->change - a->change,
-		a->process->pid - b->process->pid,
-		a->process->rss_start_bytes - b->process->rss_start_bytes,
-		a->process->rss_end_bytes - b->process->rss_end_bytes,
+	const struct model_process *p = a->process, *q = b->process;
+	/* A recording may have any numbers: no differences, which overflow. */
+	const int orders[] = {
+		(a->value < b->value) - (a->value > b->value),
+		(a->change < b->change) - (a->change > b->change),
+		(p->pid > q->pid) - (p->pid < q->pid),
+		(p->rss_start_bytes > q->rss_start_bytes) -
+			(p->rss_start_bytes < q->rss_start_bytes),
+		(p->rss_end_bytes > q->rss_end_bytes) - (p->rss_end_bytes < q->rss_end_bytes),
 	};
-	size_t i;
 
-	for (i = 0; i < sizeof(difference) / sizeof(difference[0]); i++) {
-		if (difference[i])
-			return difference[i] < 0 ? -1 : 1;
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		if (orders[i])
+			return orders[i];
 	}
 	return 0;
 }

@@ -238,6 +238,24 @@ static void refuse_sockets(struct builder *b, unsigned needs)
 	load(b, offsetof(struct seccomp_data, nr));
 }
 
+/* Refuses to send signals to others. */
+static void refuse_signals(struct builder *b, unsigned needs)
+{
+	/* The keeper kills its examiners. */
+	if (!(needs & CONFINE_READ))
+		refuse(b, SYS_kill);
+	refuse(b, SYS_tkill);
+	refuse(b, SYS_rt_sigqueueinfo);
+	refuse(b, SYS_rt_tgsigqueueinfo);
+	/* An examiner that hangs is killed. */
+	if (!(needs & CONFINE_EXAMINE))
+		refuse(b, SYS_pidfd_send_signal);
+	/* abort() sends a signal to its own thread; in an examiner that thread belongs to a
+	 * child. */
+	if (!(needs & CONFINE_READ))
+		refuse_where(b, SYS_tgkill, 0, BPF_JEQ, (unsigned)getpid(), false);
+}
+
 /* Refuses calls, or uses of them, that belong to a need which this process does not have. */
 static void refuse_by_need(struct builder *b, unsigned needs)
 {
@@ -256,9 +274,8 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		refuse(b, SYS_bpf);
 	if (needs & CONFINE_WRITE)
 		refuse(b, SYS_socket);
-	if (needs & (CONFINE_WRITE | CONFINE_RESOLVE))
-		refuse(b, SYS_socketpair);
 	if (needs & (CONFINE_WRITE | CONFINE_RESOLVE)) {
+		refuse(b, SYS_socketpair);
 		refuse(b, SYS_clone);
 #ifdef SYS_fork
 		refuse(b, SYS_fork);
@@ -289,21 +306,8 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		refuse(b, SYS_unlink);
 #endif
 	}
-	if (!(needs & CONFINE_SIGNAL)) {
-		/* The keeper kills its examiners. */
-		if (!(needs & CONFINE_READ))
-			refuse(b, SYS_kill);
-		refuse(b, SYS_tkill);
-		refuse(b, SYS_rt_sigqueueinfo);
-		refuse(b, SYS_rt_tgsigqueueinfo);
-		/* An examiner that hangs is killed. */
-		if (!(needs & CONFINE_EXAMINE))
-			refuse(b, SYS_pidfd_send_signal);
-		/* abort() sends a signal to its own thread; in an examiner that thread belongs to a
-		 * child. */
-		if (!(needs & CONFINE_READ))
-			refuse_where(b, SYS_tgkill, 0, BPF_JEQ, (unsigned)getpid(), false);
-	}
+	if (!(needs & CONFINE_SIGNAL))
+		refuse_signals(b, needs);
 }
 
 /* Refuses to open files for writing; with `create`, but for new ones: nothing that exists is opened

@@ -118,7 +118,7 @@ static int by_place(const void *a, const void *b)
 		return x->row < y->row ? -1 : 1;
 	order = strcmp(p->file, q->file);
 	if (!order)
-		order = p->line - q->line;
+		order = (p->line > q->line) - (p->line < q->line);
 	return order ? order : strcmp(p->function, q->function);
 }
 

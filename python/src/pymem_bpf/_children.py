@@ -33,8 +33,9 @@ __all__ = ["Idle", "begin", "builtin_profile", "note"]
 NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkserver) was not profiled and "
         "is in no table; `from pymem_bpf import profile` in the program shows calls in every process")
 
-#: How that code begins, whatever the package is called. Behind the -c of a shell it may be anywhere.
-STARTS = re.compile(r"from [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
+#: How that code begins, whatever the package is called; from 3.14 on, with an import of sys. Behind the -c of a
+#: shell it may be anywhere.
+STARTS = re.compile(r"(?:import sys; )?from [\w.]+\.(?:spawn import spawn_main|forkserver import main)\b")
 MISSING = object()
 
 #: What is put behind -c, in front of multiprocessing's own code. If this file can't be read, @profile does
