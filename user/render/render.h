@@ -46,6 +46,7 @@ struct render_options {
 	bool every;		      /* with `host`: processes that did not change, too */
 	struct render_memory *memory; /* with `live`; NULL: there is none */
 	bool verbose;		      /* all processes, all lines, all figures */
+	bool cgroup;		      /* control groups as tables (render_memory.h) */
 	bool redacted;		      /* the model is (model_redact()), which the report says */
 	bool tree;		      /* stacks as a tree: needs model.trees_kept */
 	enum render_metric metric;    /* for renderer.takes_metric; 0: RENDER_GROWN */
