@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 import harness
 import kernel_side
 from harness import KIB, MIB, TOOL, Target, Tool
@@ -26,9 +28,9 @@ def current(members):
 
 
 @contextlib.contextmanager
-def grouped(system, *arguments):
-    """programs/cgroup_memory.py in a group of its own, with a file that is not in the page cache: (target, members)."""
-    with folder() as where, kernel_side.limited(LIMIT) as members:
+def cold():
+    """The path of a file that is not in the page cache."""
+    with folder() as where:
         path = os.path.join(where, "read.bin")
         with open(path, "wb") as f:
             for _ in range(24):
@@ -36,14 +38,21 @@ def grouped(system, *arguments):
             f.flush()
             os.fsync(f.fileno())
             os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        yield path
+
+
+@contextlib.contextmanager
+def grouped(system, *arguments, file=None):
+    """programs/cgroup_memory.py in a group of its own: (target, members). `file`: in place of cold()."""
+    with contextlib.nullcontext(file) if file else cold() as path, kernel_side.limited(LIMIT) as members:
         inside = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', members, *system.command]
         with Target(inside, "cgroup_memory", arguments=(path, *arguments)) as target:
             yield target, members
 
 
-def measured(system, *options, ended=False):
+def measured(system, *options, ended=False, file=None):
     """(truth, target, report, what the group used before and after, by the test's own reading)."""
-    with grouped(system, *(("exit",) if ended else ())) as (target, members):
+    with grouped(system, *(("exit",) if ended else ()), file=file) as (target, members):
         before = current(members)
         with Tool("-p", target.pid, *options) as tool:
             tool.attached()
@@ -85,9 +94,10 @@ def check_line(row, target, label, least):
     assert row["most"]["line"] == harness.labels(target.path)[label] and row["most"]["bytes"] >= least, row
 
 
-def test_all_kinds(system):
-    """Each kind grows by what its line added; little is left over, and the kernel's figures are those that the test reads."""
-    truth, target, found, before, after = measured(system, "--memory", "cgroup")
+def check_all_kinds(system, file=None):
+    """Each kind grows by what its line added; little is left over, and the kernel's figures are those that the test reads.
+    Returns the truth and the group."""
+    truth, target, found, before, after = measured(system, "--memory", "cgroup", file=file)
     group = group_of(found)
     rows, room = group["rows"], group["batch_bytes"] + SMALL
     assert group["processes"] == 1 and group["unwatched"] == 0 and group["ended"] == 0, group
@@ -105,6 +115,8 @@ def test_all_kinds(system):
     check_line(rows["shared"], target, "share", truth["share"])
     check_line(rows["kernel"], target, "send", truth["send"])
     check_line(rows["total"], target, "keep", truth["keep"])
+    check_parts(group, truth)
+    return truth, group
 
 
 def check_parts(group, truth):
@@ -116,6 +128,10 @@ def check_parts(group, truth):
     if "page_tables" in parts:
         close(parts["page_tables"]["change_bytes"], truth["tables"], group["batch_bytes"] + SMALL)
         close(parts["page_tables"]["counted_bytes"], truth["tables"], SMALL)
+
+
+def test_all_kinds(system):
+    check_all_kinds(system)
 
 
 def test_kernel_alone(system):
@@ -184,7 +200,9 @@ def test_not_asked_for(system):
     assert "control_groups" not in found.data
 
 
-def test_refused():
-    """Another word is no choice."""
-    done = subprocess.run([TOOL, "-p", "1", "--memory", "group"], stderr=subprocess.PIPE)
+@pytest.mark.parametrize("options", (("--memory", "group"), ("--memory", "cgroup", "--format", "csv"),
+                                     ("--memory", "cgroup", "-f", "work")))
+def test_refused(options):
+    """Another word is no choice; a format that has no place for it, and a single function, are none for it."""
+    done = subprocess.run([TOOL, "-p", "1", *options], stderr=subprocess.PIPE)
     assert done.returncode == 2 and b"cgroup" in done.stderr, done.stderr

@@ -180,6 +180,9 @@ int profile_options_check_format(const struct command *command, const struct pro
 	if (o->by && !renderer->groups)
 		return options_complain(command,
 					"--by is for --format table, json and openmetrics");
+	if (o->memory == PROFILE_CGROUP && (!renderer->memory || o->function))
+		return options_complain(command, "--memory cgroup is for --format table and json, "
+						 "and not for -f");
 	if (o->by && (o->tree || o->function))
 		return options_complain(command, "--by and %s exclude each other",
 					o->tree ? "--tree" : "-f");

@@ -493,5 +493,6 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 const struct renderer render_json = {
 	.name = "json",
 	.groups = true,
+	.memory = true,
 	.emit = json_emit,
 };

@@ -481,6 +481,7 @@ const struct renderer render_table = {
 	.name = "table",
 	.for_people = true,
 	.groups = true,
+	.memory = true,
 	.redraws = true,
 	.emit = table_emit,
 };
