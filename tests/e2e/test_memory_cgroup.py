@@ -162,6 +162,36 @@ def test_ended(system):
     close(rows["kernel"]["remainder_bytes"], 0, room + MIB)
 
 
+def test_below(system):
+    """A process in a group below: in version 1 that group has its own figures; in version 2 it has none unless the memory
+    controller is switched on for it, and then those of the group above it count. The line's amount is there either way."""
+    with kernel_side.limited(LIMIT) as members:
+        inner = os.path.join(os.path.dirname(members), "inner")
+        os.mkdir(inner)
+        try:
+            inside = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', os.path.join(inner, "cgroup.procs"), *system.command]
+            with Target(inside, "grow") as target, Tool("-p", target.pid, "--memory", "cgroup") as tool:
+                tool.attached()
+                target.go(tool.polled)
+                tool.process.send_signal(signal.SIGINT)
+                found = tool.report()
+                assert target.end() == 0
+            group = group_of(found)
+            assert group["path"].endswith("/inner") == (group["version"] == 1), group["path"]
+            image = found.image(target.pid)
+            rows = group["rows"]
+            assert rows["anonymous"]["lines_bytes"] == sum(line["anon_bytes"] for line in image["lines"])
+            close(rows["anonymous"]["remainder_bytes"], 0, group["batch_bytes"] + SMALL)
+        finally:
+            harness.until(lambda: removed(inner), "without members")
+
+
+def removed(folder):
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+    return not os.path.exists(folder)
+
+
 def said(system, *options):
     """The table's text on the program."""
     with grouped(system) as (target, _):

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -225,6 +226,57 @@ static void test_hostile(void **state)
 	free(text);
 }
 
+/* What groups can tell, by the files of the root. */
+static void test_probe(void **state)
+{
+	struct cgroup_stat sums;
+
+	(void)state;
+	cgroup_stat_probe_at(root, &sums);
+	assert_true(is_empty(&sums));
+	put(V2 "/memory.stat", "anon 1\nfile 2\nshmem 3\nkernel 4\npagetables 5\n");
+	cgroup_stat_probe_at(root, &sums);
+	assert_true(sums.bytes[CGROUP_TOTAL] >= 0 && sums.bytes[CGROUP_PAGETABLES] >= 0);
+	assert_true(sums.bytes[CGROUP_PERCPU] == -1 && !sums.derived && !sums.v1);
+	put(V2 "/memory.stat", "anon 1\nfile 2\n");
+	cgroup_stat_probe_at(root, &sums);
+	assert_true(sums.derived && sums.bytes[CGROUP_TOTAL] >= 0);
+	put(V1 "/memory.usage_in_bytes", "70000\n");
+	put(V1 "/memory.kmem.usage_in_bytes", "0\n");
+	put(V1 "/memory.stat", "total_cache 20000\ntotal_rss 30000\n");
+	cgroup_stat_probe_at(root, &sums);
+	assert_true(sums.v1 && sums.bytes[CGROUP_KERNEL] == 0 && sums.bytes[CGROUP_SHMEM] == -1);
+}
+
+static void check_owner(const char *path, const char *owner)
+{
+	char name[64];
+
+	strcpy(name, path);
+	cgroup_stat_owner_at(root, name);
+	assert_string_equal(name, owner);
+}
+
+/* A group without the controller has its memory accounted above it. */
+static void test_owner(void **state)
+{
+	(void)state;
+	check_owner("/a/b/c", "/");
+	check_owner("/", "/");
+	check_owner("", "");
+	check_owner("memory:/a", "memory:/");
+	check_owner("/../a", "/../a");
+	put(V2 "/a/memory.current", "1\n");
+	put(V2 "/a/b/cgroup.procs", "1\n");
+	check_owner("/a/b/c", "/a");
+	check_owner("/a/b", "/a");
+	check_owner("/a", "/a");
+	check_owner("/ab", "/");
+	check_owner("memory:/a/b", "memory:/");
+	put(V1 "/a/b/memory.usage_in_bytes", "1\n");
+	check_owner("memory:/a/b", "memory:/a/b");
+}
+
 static void test_book(void **state)
 {
 	struct cgroup_book *book = cgroup_book_new();
@@ -248,14 +300,21 @@ static void test_book(void **state)
 	assert_int_equal(book->groups[0].start.bytes[CGROUP_TOTAL], 100);
 	assert_int_equal(book->groups[0].end.bytes[CGROUP_TOTAL], 250);
 	assert_int_equal(book->groups[1].end.bytes[CGROUP_TOTAL], 7);
-	/* 10,000 groups: the first ones are read, the others are counted. */
-	for (int i = 0; i < 10000; i++) {
+	/* Too many groups: the first ones are read, the others are counted. */
+	put(V2 "/many/x", "");
+	for (int i = 0; i < CGROUP_BOOK_MOST + 10; i++) {
+		char file_name[PATH_MAX];
+
 		snprintf(name, sizeof(name), "/many/%d", i);
+		snprintf(file_name, sizeof(file_name), "%s" V2 "%s", root, name);
+		assert_int_equal(mkdir(file_name, 0700), 0);
+		strcat(file_name, "/memory.current");
+		assert_int_equal(mknod(file_name, 0600 | S_IFREG, 0), 0);
 		cgroup_book_see_at(book, root, name);
 	}
 	assert_int_equal(book->count, CGROUP_BOOK_MOST);
-	assert_int_equal(book->beyond, 10002 - CGROUP_BOOK_MOST);
-	assert_int_equal(cgroup_book_see_at(book, root, "/many/9999"), 0);
+	assert_int_equal(book->beyond, 12);
+	assert_int_equal(cgroup_book_see_at(book, root, "/many/1030"), 0);
 	assert_int_equal(cgroup_book_see_at(book, root, "/b"), 2);
 	cgroup_book_free(book);
 	cgroup_book_free(NULL);
@@ -269,6 +328,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_v1, begin, end),
 		cmocka_unit_test_setup_teardown(test_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(test_hostile, begin, end),
+		cmocka_unit_test_setup_teardown(test_probe, begin, end),
+		cmocka_unit_test_setup_teardown(test_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_book, begin, end),
 	};
 

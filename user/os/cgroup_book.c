@@ -62,13 +62,16 @@ static struct cgroup_book_group *add(struct cgroup_book *book, const char *name)
 	return NULL;
 }
 
-unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *name)
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path)
 {
 	struct cgroup_book_group *group;
 	struct cgroup_book_entry *entry;
+	char name[NAME_MOST];
 
-	if (!*name)
+	if (!*path || strlen(path) >= sizeof(name))
 		return 0;
+	strcpy(name, path);
+	cgroup_stat_owner_at(root, name);
 	HASH_FIND_STR(book->entries, name, entry);
 	if (entry)
 		return entry->number;

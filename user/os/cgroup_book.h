@@ -13,7 +13,7 @@
 #define CGROUP_BOOK_MOST 1024
 
 struct cgroup_book_group {
-	char *path; /* as cgroup_memory_name() gives it */
+	char *path; /* cgroup_stat_owner() of what cgroup_memory_name() gives */
 	struct cgroup_stat start, end;
 };
 
@@ -36,7 +36,7 @@ void cgroup_book_free(struct cgroup_book *book);
  * the group, from 1 on, or 0: it is not known, or there is no room for it, or no memory. */
 unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path);
 /* The same of a group named as cgroup_memory_name() does; below `root` (tests). */
-unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *name);
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path);
 
 /* Reads all groups again: their `end`. */
 void cgroup_book_end(struct cgroup_book *book);

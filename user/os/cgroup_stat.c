@@ -20,9 +20,18 @@
 #define LINES_MOST  1024	/* of memory.stat, which has about 80 */
 #define BYTES_MOST  (1ll << 60) /* more than that is no size: sums of these don't overflow */
 
+#define V1_MOUNT "/sys/fs/cgroup/memory"
+#define V2_MOUNT "/sys/fs/cgroup"
+
 struct folder {
 	const char *root, *mount, *path;
 };
+
+static void empty(struct cgroup_stat *sums)
+{
+	*sums = (struct cgroup_stat){.processes = -1};
+	memset(sums->bytes, 0xff, sizeof(sums->bytes));
+}
 
 static FILE *open_in(const struct folder *folder, const char *name)
 {
@@ -139,13 +148,12 @@ static void read_members(const struct folder *folder, struct cgroup_stat *sums)
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
 {
 	size_t named = strlen(CGROUP_MEMORY_V1);
-	struct folder folder = {root, "/sys/fs/cgroup", path};
+	struct folder folder = {root, V2_MOUNT, path};
 
-	*sums = (struct cgroup_stat){.processes = -1};
-	memset(sums->bytes, 0xff, sizeof(sums->bytes));
+	empty(sums);
 	sums->v1 = !strncmp(path, CGROUP_MEMORY_V1, named);
 	if (sums->v1) {
-		folder.mount = "/sys/fs/cgroup/memory";
+		folder.mount = V1_MOUNT;
 		folder.path += named;
 	}
 	sums->root = !strcmp(folder.path, "/");
@@ -162,6 +170,59 @@ void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat 
 void cgroup_stat_read(const char *path, struct cgroup_stat *sums)
 {
 	cgroup_stat_read_at("", path, sums);
+}
+
+/* True if the group's memory is accounted for itself. */
+static bool is_accounted(const char *root, const char *path)
+{
+	size_t named = strlen(CGROUP_MEMORY_V1);
+	bool v1 = !strncmp(path, CGROUP_MEMORY_V1, named);
+	char file_name[4096];
+
+	return snprintf(file_name, sizeof(file_name), "%s%s%s/%s", root, v1 ? V1_MOUNT : V2_MOUNT,
+			v1 ? path + named : path,
+			v1 ? "memory.usage_in_bytes" : "memory.current") < (int)sizeof(file_name) &&
+	       !access(file_name, F_OK);
+}
+
+void cgroup_stat_owner_at(const char *root, char *path)
+{
+	char *slash, *first = strchr(path, '/');
+
+	if (!first || strstr(path, "/.."))
+		return;
+	while (first[1] && !is_accounted(root, path)) {
+		slash = strrchr(path, '/');
+		slash[slash == first] = '\0';
+	}
+}
+
+void cgroup_stat_owner(char *path)
+{
+	cgroup_stat_owner_at("", path);
+}
+
+void cgroup_stat_probe_at(const char *root, struct cgroup_stat *sums)
+{
+	struct folder v1 = {root, V1_MOUNT, ""}, v2 = {root, V2_MOUNT, ""};
+
+	empty(sums);
+	read_v1(&v1, sums);
+	sums->v1 = sums->bytes[CGROUP_TOTAL] >= 0;
+	if (sums->v1)
+		return;
+	empty(sums);
+	read_v2(&v2, sums);
+	/* The root alone has no memory.current. */
+	if (sums->bytes[CGROUP_ANON] >= 0 && sums->bytes[CGROUP_FILE] >= 0) {
+		sums->bytes[CGROUP_TOTAL] = 0;
+		sums->derived = sums->bytes[CGROUP_KERNEL] < 0;
+	}
+}
+
+void cgroup_stat_probe(struct cgroup_stat *sums)
+{
+	cgroup_stat_probe_at("", sums);
 }
 
 int64_t cgroup_stat_batch(void)

@@ -55,6 +55,16 @@ void cgroup_stat_read(const char *path, struct cgroup_stat *sums);
 /* The same below another root than "" (tests). */
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums);
 
+/* Cuts `path` to the group in which memory is accounted: that group itself, or the nearest one
+ * above it for which the memory controller is switched on; "/": none but the root. */
+void cgroup_stat_owner(char *path);
+void cgroup_stat_owner_at(const char *root, char *path);
+
+/* Which parts this host's control groups tell: those are not -1. `derived` and `v1` as above. Asked
+ * of the root group's files. */
+void cgroup_stat_probe(struct cgroup_stat *sums);
+void cgroup_stat_probe_at(const char *root, struct cgroup_stat *sums);
+
 /* By how much a part may be wrong, in bytes, since the kernel adds to its sums in batches: 64 pages
  * of each CPU. */
 int64_t cgroup_stat_batch(void);

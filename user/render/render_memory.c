@@ -187,7 +187,8 @@ static void put_unknown_parts(struct memory_text *t)
 	const char *lead = " Not told apart by this kernel: ";
 
 	for (int i = 0; i < MEMORY_PART_OBJECTS; i++) {
-		if (t->sum->parts[i].known)
+		/* Kernels that were built without compressed swap have nothing to tell. */
+		if (t->sum->parts[i].known || i == MEMORY_PART_ZSWAP)
 			continue;
 		fprintf(t->out, "%s%s", lead, memory_part_texts[i]);
 		lead = ", ";
