@@ -27,6 +27,7 @@ CASES = {
     "storm, 33 frames": (["storm.py", "33"], {}),
     "storm that walks, 4 frames": (["storm.py", "4"], PLAIN),
     "storm that walks, 33 frames": (["storm.py", "33"], PLAIN),
+    "storm that walks, 103 frames": (["storm.py", "103"], PLAIN),
     "small objects": (["objects.py"], {}),
     "JSON and regular expressions": (["stdlib.py"], {}),
 }

@@ -349,6 +349,9 @@ struct pymem_proc {
 	__s64 tables_start,
 		tables_now; /* bytes of its page tables, when last read (pymem_kernel.h) */
 	__s64 kernel_unkept[PYMEM_KERNEL_COUNT]; /* bytes of kernel memory without a place */
+	__u64 names_at;	    /* when names_left was reckoned, in units of 2^20 ns */
+	__s32 names_left;   /* code objects that it may still name (bpf/python/names.bpf.h) */
+	__u32 kernel_owned; /* objects of the kernel that are known to be its own */
 };
 
 /* A payer is a user for whom `serve` tracks images; each has a limit. User space gives out the
@@ -519,7 +522,7 @@ struct pymem_recent {
 	__u32 since;	/* visits since the stack's code objects were last confirmed */
 	__u32 interval; /* confirm them when `since` reaches this */
 	__u32 id;	/* pymem_stack.id */
-	__u32 pad;
+	__u32 named;	/* of a stack that was cut since no more could be named: its frames; or 0 */
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 

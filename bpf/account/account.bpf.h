@@ -201,7 +201,9 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 			return LOST(MAP_FULL);
 		if (s->truncated) {
 			__sync_fetch_and_add(&p->truncated, 1);
-			if (limits_itself && walk_less)
+			if (s->shortened)
+				__sync_fetch_and_add(&shortened_stacks, 1);
+			else if (limits_itself && walk_less)
 				__sync_fetch_and_add(&shed_stacks, 1);
 		}
 	}
@@ -212,6 +214,7 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	recent->leaf_code = s->stack.frames[0].code;
 	recent->leaf_fingerprint = s->stack.frames[0].fingerprint;
 	recent->since = 0;
+	recent->named = s->shortened ? s->stack.depth : 0;
 	recent->id = stack->id;
 	/* The interval is that of the last time when it was a recent stack. If it was not handed
 	 * over yet, the next visit tries again. */
@@ -252,6 +255,11 @@ static __always_inline enum recent_verdict recent_confirm(struct pymem_proc *p,
 		recent_flush(p, recent);
 	recent->since++;
 	if (recent->since < recent->interval && !th->confirm && !proc_dynamic(p))
+		return RECENT_SAME;
+	if (recent->named)
+		s->most = recent->named;
+	if (s->names < s->most &&
+	    s->names < s->depth) /* later, when there is enough to name all of it */
 		return RECENT_SAME;
 	th->confirm = 0;
 	if (stack_identify(th->told))
@@ -368,6 +376,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	/* Before anything is written: some programs can be preempted, by another thread's event. */
 	s->busy = 1;
 	scratch_begin(s, p);
+	names_begin(s, p);
 	walk_begins(s);
 	err = pystack_walk(p, th, layout, s);
 	/* If the stack was not seen lately, there may be a second interpreter by now. Then the
@@ -380,6 +389,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	if (err)
 		th->loss = LOSS_OF(err);
 	walk_ends(s);
+	names_end(s, p);
 	s->busy = 0;
 	return opaque(s, err);
 }

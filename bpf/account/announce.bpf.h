@@ -99,6 +99,7 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 static __always_inline void sends_spend(struct scratch *s, __u64 messages)
 {
 	s->sends = messages < s->sends ? s->sends - messages : 0;
+	names_spend(s, messages);
 }
 
 /* Sends the code object at `code`, whose head is in s->code, with its line table from `from` on.

@@ -247,44 +247,19 @@ static __always_inline __u32 cache_number(void *free, __u32 *next, __u32 most)
 	return number < most ? number : ~0u;
 }
 
-/* The account on which p's next place and file are; 0: root's. */
-static __noinline __u32 cache_owner(struct pymem_proc *p)
-{
-	if (!p || !(__u32)bpf_get_current_uid_gid())
-		return 0;
-	if (!p->account)
-		proc_own(p, 0, credentials_of(current_task()));
-	return p->account & (PYMEM_ACCOUNTS - 1);
-}
-
-/* May somebody who holds `held` of a table of `room`, and whose user holds `users` on `account`,
- * have another one? As quota_verdict() has it, but without a floor. */
-static __always_inline bool cache_quota(__u32 used, __u32 room, __u32 held, __u32 account,
-					__u32 users)
-{
-	__u32 free = used < room ? room - used : 0;
-
-	if (account) {
-		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
-		if ((__s32)users >= (__s64)quota_user_share * free)
-			return false;
-	}
-	return free && held < (__u64)quota_share * free;
-}
-
 /* May p have another place? */
 static __always_inline bool cached_allows(const struct pymem_proc *p, __u32 account)
 {
-	return cache_quota(cached_used, PYMEM_CACHED_PLACES, p->cached_places, account,
-			   cache_held[account & (PYMEM_ACCOUNTS - 1)].places);
+	return quota_leaves(cached_used, PYMEM_CACHED_PLACES, p->cached_places, account,
+			    cache_held[account & (PYMEM_ACCOUNTS - 1)].places);
 }
 
 /* May p have another file? Not without a place for it. */
 static __always_inline bool cache_file_allows(const struct pymem_proc *p, __u32 account)
 {
 	return cached_allows(p, account) &&
-	       cache_quota(cache_files_used, PYMEM_CACHE_FILES, p->cached_files, account,
-			   cache_held[account & (PYMEM_ACCOUNTS - 1)].files);
+	       quota_leaves(cache_files_used, PYMEM_CACHE_FILES, p->cached_files, account,
+			    cache_held[account & (PYMEM_ACCOUNTS - 1)].files);
 }
 
 /* The record of the file, made for p if it is new: its number, plus 1; 0: no
@@ -299,7 +274,7 @@ static __noinline __u32 cache_file(struct pymem_proc *p, const struct cache_page
 	had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
 	if (had)
 		return *had + 1;
-	account = cache_owner(p);
+	account = quota_account(p);
 	if (!cache_file_allows(p, account))
 		return 0;
 	number = cache_number(&cache_files_free, &cache_files_next, PYMEM_CACHE_FILES);
@@ -335,7 +310,7 @@ static __noinline __u32 cached_place(struct pymem_proc *p, const struct pymem_ca
 	had = bpf_map_lookup_elem(&cached_places, key);
 	if (had)
 		return *had;
-	account = cache_owner(p);
+	account = quota_account(p);
 	if (!cached_allows(p, account))
 		return ~0u;
 	number = cache_number(&cached_free, &cached_next, PYMEM_CACHED_PLACES);

@@ -192,7 +192,9 @@ static __always_inline struct heritage heritage_of(const struct pymem_proc *p)
 				.tree = p->tree,
 				.payer = p->payer,
 				.account = p->account,
-				.user = p->user};
+				.user = p->user,
+				.names_left = p->names_left,
+				.names_at = p->names_at};
 
 	return left;
 }
@@ -261,6 +263,8 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 		p->interp_head = parent->interp_head;
 		p->identified = parent->identified;
 		p->multi = parent->multi;
+		p->names_at = parent->names_at;
+		p->names_left = parent->names_left;
 	}
 	proc_begin_member(p, PYMEM_FILE);
 	proc_begin_member(p, PYMEM_ANON);

@@ -333,10 +333,13 @@ static __always_inline int execed(struct task_struct *task, __u32 old_tid, bool 
 	next = kept || payer_take(left.payer) ? proc_begin(mm, task, NULL, left.payer,
 							   OWNER(left.user, left.account), false)
 					      : NULL;
-	if (next)
+	if (next) {
+		next->names_left = left.names_left;
+		next->names_at = left.names_at;
 		go_on_as(next, task, left.block, left.tree);
-	else
+	} else {
 		end_on(left.block, left.tree);
+	}
 	return 0;
 }
 

@@ -70,6 +70,32 @@ static __always_inline int quota_verdict(struct pymem_proc *p, __u32 table, __u3
 	return QUOTA_IMAGE_FULL;
 }
 
+/* For tables that only one source has, without a floor: may somebody who holds `held` of `room`
+ * places have another one, of which `used` are taken, and his user's account, 0: root's, holds
+ * `users`? */
+static __always_inline bool quota_leaves(__u32 used, __u32 room, __u32 held, __u32 account,
+					 __u32 users)
+{
+	__u32 free = used < room ? room - used : 0;
+
+	if (account) {
+		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
+		if ((__s32)users >= (__s64)quota_user_share * free)
+			return false;
+	}
+	return free && held < (__u64)quota_share * free;
+}
+
+/* The account on which p's next place in such a table is; 0: root's. */
+static __noinline __u32 quota_account(struct pymem_proc *p)
+{
+	if (!p || !(__u32)bpf_get_current_uid_gid())
+		return 0;
+	if (!p->account)
+		proc_own(p, 0, credentials_of(current_task()));
+	return p->account & (PYMEM_ACCOUNTS - 1);
+}
+
 /* May the image `id` on `mm` take another place in `table`, for what runs with the credentials at
  * `cred`, 0: for the current task? Returns the account, 0: none, since the image is root's; or enum
  * quota_verdict. With `count`, a refusal is counted for the report. */

@@ -264,6 +264,13 @@ static __always_inline __s32 kernel_s32(__u64 address)
 #define SEPARATE_IF_UNROLLED static __always_inline
 #endif
 
+/* The loop that follows has no jumps back. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
 /* For what only one CPU is to do. Atomics that return a value came with 5.12. Before, two CPUs may
  * both find themselves the first, and a store may undo that of another CPU. */
 #ifdef PYMEM_LEGACY

@@ -38,6 +38,8 @@
 struct heritage {
 	__u32 block, tree, payer;
 	__u32 account, user;
+	__s32 names_left;
+	__u64 names_at; /* 0: there was none before it */
 };
 
 struct tgid_entry {
@@ -62,6 +64,7 @@ struct frame_raw {
 };
 
 #define CHUNK_BYTES 4096
+#define NAMED_BITS  6
 #define FRAME_BYTES 256 /* upper bound of py_layout.frame_size */
 
 /* Working memory of one event. One per CPU: `busy` turns away an event inside an event. */
@@ -69,11 +72,16 @@ struct scratch {
 	__u32 busy;
 	__u32 depth;
 	__u32 truncated;
-	__u32 layout; /* of the process this event is about */
-	__u32 call;   /* see opaque() */
-	__u32 steps;  /* thread states that may still be looked at */
-	__u32 sends;  /* messages of code objects that may still be sent */
-	__u32 served; /* frames found in `chunk` */
+	__u32 layout;		     /* of the process this event is about */
+	__u32 call;		     /* see opaque() */
+	__u32 steps;		     /* thread states that may still be looked at */
+	__u32 sends;		     /* messages of code objects that may still be sent */
+	__u32 names;		     /* code objects that may still be named (names.bpf.h) */
+	__u32 names_given;	     /* at the begin of the event */
+	__u32 most;		     /* frames to name */
+	__u32 shortened;	     /* a caller was not named, since no more may be */
+	__u8 named[1 << NAMED_BITS]; /* where a code object was named in this event: its frame */
+	__u32 served;		     /* frames found in `chunk` */
 	__s32 denied; /* may the process have more code objects remembered? 0, or enum quota_verdict
 		       */
 	__u32 coded;  /* code objects that are remembered since this event began */
@@ -333,8 +341,9 @@ SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
 SHARED __u32 copies_asked;   /* the loader has been asked to attach it */
 
 /* For the agent's budget. */
-SHARED __u32 walk_less;	  /* of PYMEM_MAX_WALK frames, walks leave out so many; set by user space */
-SHARED __u64 shed_stacks; /* stacks that were cut while it did */
+SHARED __u32 walk_less; /* of PYMEM_MAX_WALK frames, walks leave out so many; set by user space */
+SHARED __u64 shortened_stacks; /* that were cut, since their image may not name more */
+SHARED __u64 shed_stacks;      /* stacks that were cut while it did */
 SHARED __u64 timed_walks, timed_ns;
 
 SHARED __u32 reading;	      /* of the changed stacks: user space counts its own */
@@ -351,10 +360,13 @@ SHARED __u64 dropped_huge;			/* huge pages, collapses that found it full */
 SHARED __u64 dropped_stalls;			/* stalls that found it full */
 
 /* Knobs fixed at load: constants to the verifier. */
+#ifndef KNOB_CONST /* a test may set them later */
+#define KNOB_CONST const
+#endif
 #ifdef PYMEM_DEFINE_MAPS
-#define KNOB(name, value) const volatile __u32 name = value
+#define KNOB(name, value) KNOB_CONST volatile __u32 name = value
 #else
-#define KNOB(name, value) extern const volatile __u32 name
+#define KNOB(name, value) extern KNOB_CONST volatile __u32 name
 #endif
 KNOB(nr_cpus, 1);	 /* possible CPUs */
 KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared count */
@@ -382,6 +394,7 @@ KNOB(watch_takers, 0);	    /* count what other tasks take */
 KNOB(watch_kernel, 0);	    /* note for which stack the kernel takes memory of its own */
 KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */
 KNOB(limits_itself, 0);	    /* time walks, and walk less deep: for the agent's budget */
+KNOB(names_rate, 0);	    /* code objects that an image may name each 2^20 ns; 0: all */
 KNOB(tell_threads, 0);	    /* stacks of different threads are different stacks */
 KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);

@@ -13,17 +13,27 @@ struct identification {
 	__u64 hash;
 };
 
-/* The fingerprint of frame `i`'s code object. A recursion has the same one again, at once or every
- * other time. 0: unreadable. */
+/* The fingerprint of frame `i`'s code object. A recursion has the same ones again and again: each
+ * is named once. While the event lasts, its thread runs the frames, so a code object at that
+ * address is the same one. 0: unreadable, or no more may be named. */
 static __always_inline __u64 frame_fingerprint(struct scratch *s, __u32 i, __u64 code)
 {
-	const struct pymem_msg_frame *before = &s->stack.frames[(i - 1) & (PYMEM_MAX_FRAMES - 1)];
-	const struct pymem_msg_frame *second = &s->stack.frames[(i - 2) & (PYMEM_MAX_FRAMES - 1)];
+	/* What is in the place may be of another event. */
+	__u8 *place = &s->named[(code * MIX1) >> (64 - NAMED_BITS)];
+	__u32 at = *place, index = at;
+	const struct pymem_msg_frame *named;
 
-	if (i && before->code == code)
-		return before->fingerprint;
-	if (i > 1 && second->code == code)
-		return second->fingerprint;
+	/* The asm keeps clang from leaving the mask out. */
+	asm volatile("" : "+r"(index));
+	named = &s->stack.frames[index & (PYMEM_MAX_FRAMES - 1)];
+	if (at < i && named->code == code)
+		return named->fingerprint;
+	*place = i;
+	if (!s->names) {
+		s->shortened = 1;
+		return 0;
+	}
+	s->names--;
 	return code_fingerprint(code);
 }
 
@@ -35,6 +45,11 @@ LOOP_BODY identify_step(__u32 i, struct identification *c)
 
 	if (i >= s->depth || i >= PYMEM_MAX_FRAMES)
 		return 1;
+	if (i >= s->most) {
+		s->shortened = 1;
+		s->truncated = 1;
+		return 1;
+	}
 	raw = &s->frames[i];
 	f = &s->stack.frames[i];
 	f->fingerprint = frame_fingerprint(s, i, raw->code);

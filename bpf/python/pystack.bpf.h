@@ -25,11 +25,36 @@
 #define SERVED_FEW   3
 #define SERVED_SMALL (SERVED_FEW - 2) /* where the count of a small one begins */
 
+/* Where a walk is. In registers, as far as the compiler has them: what is in the scratch area has
+ * to be stored and loaded again, since all that is loaded from the chunk might be it. */
+struct step {
+	__u64 frame; /* next to look at */
+	__u64 hash;
+	__u32 depth;
+	__u32 served; /* frames found in the chunk */
+};
+
+static __always_inline struct step step_begin(const struct scratch *s)
+{
+	struct step at = {
+		.frame = s->frame, .hash = s->hash, .depth = s->depth, .served = s->served};
+
+	return at;
+}
+
+static __always_inline void step_end(struct scratch *s, const struct step *at)
+{
+	s->frame = at->frame;
+	s->hash = at->hash;
+	s->depth = at->depth;
+	s->served = at->served;
+}
+
 /* Reads `frame` into s->chunk unless it is there. Returns its offset there, or -1: unreadable. */
 static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_layout *py,
-					  __u64 frame)
+					  struct step *step)
 {
-	__u64 offset = frame - s->base, length;
+	__u64 frame = step->frame, offset = frame - s->base, length;
 	__u32 small;
 
 	if (offset + py->frame_size <= s->length && offset <= CHUNK_BYTES)
@@ -37,7 +62,7 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	/* Frames on the data stack: from the start of the page, or as far as they went last
 	 * time; frame objects: just one. Frames that lie apart (generators', or a hostile
 	 * program's) are read with little around them. */
-	small = s->served < SERVED_FEW;
+	small = step->served < SERVED_FEW;
 	if (py->flags & PY_FRAME_OBJECT) {
 		s->base = frame;
 		length = py->frame_size;
@@ -57,22 +82,24 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 		return -1;
 	s->length = length;
 	s->small = small;
-	s->served = small ? SERVED_SMALL : 0;
+	step->served = small ? SERVED_SMALL : 0;
 	return frame - s->base;
 }
 
-/* Looks at the frame s->frame: appends it unless it is a C-stack shim, and moves on
+/* Looks at the frame step->frame: appends it unless it is a C-stack shim, and moves on
  * to its caller. 1: more to come, 0: the end, -1: unreadable. */
-static __always_inline int walk_step(struct scratch *s, const struct py_layout *py)
+static __always_inline int walk_step(struct scratch *s, const struct py_layout *py,
+				     struct step *step)
 {
-	__u64 code, instr, frame = s->frame;
-	__s64 offset = chunk_offset(s, py, frame);
+	__u64 code, instr, frame = step->frame;
+	__s64 offset = chunk_offset(s, py, step);
+	struct frame_raw *raw;
 	__u32 n;
 	__u8 *at, owner;
 
 	if (offset < 0 || offset > CHUNK_BYTES)
 		return -1;
-	s->served++;
+	step->served++;
 	at = s->chunk + offset;
 	code = LOAD(at, py->frame_code, FRAME_BYTES - 1);
 	instr = LOAD(at, py->frame_instr, FRAME_BYTES - 1);
@@ -84,33 +111,37 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	}
 	if (py->flags & PY_EXECUTABLE_TAGGED)
 		code &= ~7ULL;
-	s->frame = LOAD(at, py->frame_back, FRAME_BYTES - 1);
+	step->frame = LOAD(at, py->frame_back, FRAME_BYTES - 1);
 	owner = at[py->frame_owner & (FRAME_BYTES - 1)];
 	if (py->frame_owner != PY_NONE && owner != 0xff &&
 	    (owner == py->owner_cstack || owner == py->owner_interpreter)) {
 		/* This one lies alone on the C stack, which says nothing of the data stack's
 		 * frames. */
 		if (!s->small)
-			s->served = SERVED_FEW;
-		return s->frame != 0;
+			step->served = SERVED_FEW;
+		return step->frame != 0;
 	}
 	if ((frame & PAGE_MASK_LOW) == CHUNK_HEADER && !s->first) {
 		s->first = frame;
-		s->first_back = s->frame;
+		s->first_back = step->frame;
 	}
-	n = s->depth;
+	n = step->depth;
 	if (n >= PYMEM_MAX_FRAMES) {
 		s->truncated = 1;
 		return 0;
 	}
 	if ((frame ^ s->leaf) <= PAGE_MASK_LOW && frame < s->low)
 		s->low = frame;
-	s->frames[n].frame = frame;
-	s->frames[n].code = code;
-	s->frames[n].instr = instr;
-	s->depth = n + 1;
-	s->hash = mix(mix(s->hash, code), instr);
-	return s->frame != 0;
+	step->depth = n + 1;
+	/* The asm keeps clang from leaving the mask out. */
+	asm volatile("" : "+r"(n));
+	raw = &s->frames[n & (PYMEM_MAX_FRAMES - 1)];
+	raw->frame = frame;
+	raw->code = code;
+	raw->instr = instr;
+	/* One multiplication that has to wait for the frame before it. */
+	step->hash = mix(step->hash, code * MIX2 + instr);
+	return step->frame != 0;
 }
 
 struct walk {
@@ -118,12 +149,6 @@ struct walk {
 	const struct py_layout *py;
 	__s64 more;
 };
-
-LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
-{
-	c->more = walk_step(c->s, c->py);
-	return c->more <= 0;
-}
 
 /* So many frames at most. `walk_less` is user space's. */
 static __always_inline __u32 walk_most(void)
@@ -133,6 +158,15 @@ static __always_inline __u32 walk_most(void)
 
 #ifdef PYMEM_LEGACY
 #define WALK_BATCH 16
+
+LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
+{
+	struct step step = step_begin(c->s);
+
+	c->more = walk_step(c->s, c->py, &step);
+	step_end(c->s, &step);
+	return c->more <= 0;
+}
 
 /* Walks on for some frames, which the verifier follows once. As walk_step(). */
 SEPARATE __u64 walk_batch(void)
@@ -162,6 +196,23 @@ SEPARATE __u64 walk_frames(void)
 	return more != 0;
 }
 #else
+#define WALK_BATCH 4 /* frames of one iteration, which is a call */
+
+LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
+{
+	struct step step = step_begin(c->s);
+	__u32 k;
+
+	UNROLL
+	for (k = 0; k < WALK_BATCH; k++) {
+		c->more = walk_step(c->s, c->py, &step);
+		if (c->more <= 0)
+			break;
+	}
+	step_end(c->s, &step);
+	return c->more <= 0;
+}
+
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
 SEPARATE __u64 walk_frames(void)
 {
@@ -175,7 +226,7 @@ SEPARATE __u64 walk_frames(void)
 	if (!layout)
 		return 1;
 	c.py = layout_of(layout);
-	LOOP(walk_most(), walk_body, &c);
+	LOOP(walk_most() / WALK_BATCH, walk_body, &c);
 	return c.more != 0;
 }
 #endif

@@ -15,6 +15,7 @@
 #include "base/compat.bpf.h"
 #include "base/loss.bpf.h"
 #include "base/maps.bpf.h"
+#include "python/names.bpf.h"
 
 /* Thread states that one event looks at, in all interpreters together: about 30 us. */
 #define SEARCH_STEPS BY_BUILD(384, 256)
@@ -53,6 +54,9 @@ static __always_inline void scratch_begin(struct scratch *s, const struct pymem_
 	s->stack.proc = p->id;
 	s->steps = SEARCH_STEPS;
 	s->sends = p->places[PYMEM_TABLE_CODES].held < FIRST_CODES ? SENDS_FIRST : SENDS_MAX;
+	s->names = NAMES_FREE;
+	s->most = PYMEM_MAX_FRAMES;
+	s->shortened = 0;
 }
 
 /* The same value, of which the verifier knows nothing: else it follows the rest of the

@@ -63,7 +63,7 @@ int task_made(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 task = ctx->args[0];
 	struct pymem_stack_key key = {};
-	struct kernel_owner *owner;
+	struct pymem_kernel_owner *owner;
 	struct pymem_kernel *sums;
 	__u32 pages;
 

@@ -119,7 +119,9 @@ def test_rss(store, tmp_path):
         target.step()
         with stepping(tmp_path) as short:
             harness.until(lambda: total(fresh(url), "pymem_processes", program="steps.py") == 3, "known")
-            short.step()
+            # Of many that end meanwhile, those that changed most are kept.
+            for _ in range(10):
+                short.step()
         change = rss_of(target.pid) - rss
         assert waiting.is_alive()
         path = waiting.profile()
@@ -129,8 +131,8 @@ def test_rss(store, tmp_path):
         assert sums[target.pid]["rss_growth"] - sums[target.pid]["rss_freed"] == change
         assert sums[idle.pid]["rss_net"] == 0
         _, flat = go_top(path, "rss_growth")
-        assert flat["grow"] >= 12 * MIB, flat
-        assert 4 * MIB <= sums[short.pid]["rss_growth"], sums
+        assert flat["grow"] >= 48 * MIB, flat
+        assert 40 * MIB <= sums[short.pid]["rss_growth"], sums
         text = go_pprof(path, "-tags")
         assert "steps.py (%d)" % target.pid in text and "steps.py (%d)" % short.pid in text, text
         # Nothing of it is in the next one.
@@ -193,7 +195,12 @@ def test_rights(store, tmp_path):
         target.step()
         sums = by_process(got(url + "kept", tmp_path / "kept.pb.gz"))
         assert sums[target.pid]["inuse_space"] >= 4 * MIB, sums
-        assert by_process(got(url + "rss?seconds=1", tmp_path / "rss.pb.gz"))
+        is_begun = begun(agent, url_of(agent))
+        waiting = Waiting(url + "rss?seconds=10", tmp_path / "rss.pb.gz")
+        harness.until(is_begun, "begun")
+        target.step()
+        sums = by_process(waiting.profile())
+        assert sums[target.pid]["rss_growth"] >= 4 * MIB, sums
         assert agent.stop() == 0, agent.text()
 
 

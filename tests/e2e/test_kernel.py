@@ -51,7 +51,8 @@ def check_tables(image, target, truth):
     """Each line has what it made page tables grow by."""
     check_sums(image)
     told = truth["tables"]
-    assert told["touch"] >= 128 * 4096 and told["unmap"] <= -128 * 4096, told
+    # At both ends a page table may be that of a neighbour, too: up to 6.6 mappings do not begin at 2 MiB.
+    assert told["touch"] >= 128 * 4096 and told["unmap"] <= -126 * 4096, told
     # A look at what was never written changes no RSS: only page faults tell of it.
     assert told["look"] >= 64 * 4096, told
     for label in ("touch", "unmap") + (("look",) if platform.machine() == "x86_64" else ()):
@@ -117,10 +118,10 @@ def test_nothing_unless_asked_for(system):
         assert {row["kernel_bytes"] is None for row in image["lines"]} == {not options}
 
 
-def counted(system, ended):
-    """programs/kernel_memory.py: its truth, the target, and the image of the report, which is made after its end or
-    before."""
-    with Target(system.command, "kernel_memory", arguments=("exit",)) as target, \
+def counted(system, ended, rest=3):
+    """programs/kernel_memory.py: its truth, the target, the image of the report, which is made after its end or before,
+    and whether this kernel tells of all objects. It rests for so many seconds before the end."""
+    with Target(system.command, "kernel_memory", arguments=(str(rest),)) as target, \
             Tool("-p", target.pid, *EVENTS) as tool:
         tool.attached()
         truth = target.go(tool.polled)
@@ -133,18 +134,13 @@ def counted(system, ended):
         if not ended:
             assert target.end() == 0
     found.check_conservation(target.pid)
-    return truth, target, found.image(target.pid)
+    return truth, target, found.image(target.pid), not any("only in part" in note for note in found.data["notes"])
 
 
-@pytest.mark.parametrize("ended", (False, True))
-def test_objects(system, ended):
-    """Sockets, data in pipes, threads: the line that made them has all of them, and half of them still; a process that
-    has ended has what it had then."""
-    truth, target, image = counted(system, ended)
-    check_sums(image)
-    assert not image["kernel_memory"]["unknown_bytes"], image["kernel_memory"]
-    # A socket has a record of the protocol, and an inode.
+def check_sockets(truth, target, image):
+    """Sockets and what belongs to them, half of which is closed."""
     made, sockets = kinds(image, target, "pair"), truth["sockets"]
+    # A socket has a record of the protocol, and an inode.
     assert made["sockets"]["objects"] == 2 * sockets, made
     caches = [truth["sizes"].get("sock_inode_cache"),
               max((size for name, size in truth["sizes"].items() if name.startswith("UNIX")), default=None)]
@@ -153,12 +149,30 @@ def test_objects(system, ended):
     assert made["files"]["objects"] >= 2 * sockets, made
     for kind in ("sockets", "files"):
         assert abs(there(made[kind]) - made[kind]["bytes"] // 2) <= made[kind]["bytes"] // 50, (kind, made)
+
+
+def check_objects(truth, target, image, whole):
+    """What each line has; `whole`: of a kernel that tells of all objects."""
+    check_sums(image)
     # A pipe has room for 16 pages.
     filled = kinds(image, target, "fill")["pipes"]
     assert filled["bytes"] == truth["pipes"] * 16 * 4096 and filled["objects"] == truth["pipes"] * 16, filled
     assert there(filled) == filled["bytes"] // 2, filled
-    assert kinds(image, target, "pipe")["pipes"]["objects"] >= truth["pipes"]
-    # All threads have ended.
     stacks = kinds(image, target, "thread")["kernel_stacks"]
     assert stacks["objects"] == truth["threads"] and stacks["bytes"] >= truth["threads"] * 8192, stacks
+    if not whole:
+        # Of a thread's record it is not told, with which its stack goes.
+        assert image["kernel_memory"]["unknown_bytes"] == stacks["bytes"], (image["kernel_memory"], stacks)
+        return
+    assert not image["kernel_memory"]["unknown_bytes"], image["kernel_memory"]
+    check_sockets(truth, target, image)
+    assert kinds(image, target, "pipe")["pipes"]["objects"] >= truth["pipes"]
+    # All threads have ended.
     assert there(stacks) <= stacks["bytes"] // 25, stacks
+
+
+@pytest.mark.parametrize("ended", (False, True))
+def test_objects(system, ended):
+    """Sockets, data in pipes, threads: the line that made them has all of them, and half of them still; a process that
+    has ended has what it had then."""
+    check_objects(*counted(system, ended))

@@ -68,18 +68,35 @@ def statistics():
         os.close(fd)
 
 
+@contextlib.contextmanager
+def ended(*processes):
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
 FAULTS = 200
+
+
+@contextlib.contextmanager
+def hostile_state(mode, folder, faults):
+    """programs/hostile_state.c, when it is ready."""
+    program = str(folder / "hostile_state")
+    subprocess.run(["cc", "-O1", "-o", program, os.path.join(PROGRAMS, "hostile_state.c")], check=True)
+    (folder / "library.so").write_bytes(fake_library.make())
+    attacker = subprocess.Popen([program, str(folder / "library.so"), mode, str(faults)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with ended(attacker):
+        assert attacker.stdout.readline() == b"ready\n"
+        yield attacker
 
 
 def slow_state(mode, folder):
     """Microseconds of BPF for each fault of programs/hostile_state.c, and of the thread's time for the slowest one."""
-    program = str(folder / "hostile_state")
-    subprocess.run(["cc", "-O1", "-o", program, os.path.join(PROGRAMS, "hostile_state.c")], check=True)
-    (folder / "library.so").write_bytes(fake_library.make())
-    attacker = subprocess.Popen([program, str(folder / "library.so"), mode, str(FAULTS)],
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        assert attacker.stdout.readline() == b"ready\n"
+    with hostile_state(mode, folder, FAULTS) as attacker:
         with statistics(), harness.Tool("-p", attacker.pid) as tool:
             tool.attached()
             before = run_time_ns(tool.process.pid)
@@ -90,9 +107,6 @@ def slow_state(mode, folder):
             attacker.stdin.write(b"\n")
             attacker.stdin.flush()
             report = tool.report()
-    finally:
-        attacker.kill()
-        attacker.communicate()
     report.check_conservation(attacker.pid)
     change = report.image(attacker.pid)
     assert change["rss_end_bytes"] - change["rss_start_bytes"] >= FAULTS * PAGE
@@ -115,6 +129,50 @@ def test_slow_state(mode, slowest_us, tmp_path):
     assert min(mean for mean, _ in runs) < 2000
 
 
+SAVED, MANY = 1 << 19, 8000  # code objects that an image may name at first; faults that need more
+
+
+def named_in_part(mode, folder, many):
+    """(report, PID): MANY faults, each with 128 new code objects. `many`: it is not the only process that is profiled."""
+    with hostile_state(mode, folder, MANY) as attacker, \
+            ended(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)) as (other,):
+        with harness.Tool(*["-p", attacker.pid] + (["-p", other.pid] if many else [])) as tool:
+            tool.attached()
+            attacker.stdin.write(b"\n\n")
+            attacker.stdin.flush()
+            attacker.wait(harness.PATIENCE)
+            other.communicate(b"\n")
+            report = tool.report()
+    report.check_conservation(attacker.pid)
+    return report, attacker.pid
+
+
+def cut(report):
+    return [note for note in report.data["notes"] if "times a new stack was cut" in note]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacker's state is that of x86-64")
+@pytest.mark.attack("the time of page faults, all the time", "128 new code objects at each of 8,000 faults, and in a child of it")
+def test_names_have_an_account(tmp_path):
+    """Who makes up code without end is named in part, which the report says. A child goes on with what is left."""
+    report, pid = named_in_part("forks", tmp_path, True)
+    assert len(cut(report)) == 1, report.data["notes"]
+    image = report.image(pid)
+    assert image["truncated_stacks"] >= MANY - SAVED // 128
+    # Such long names and tables are too many for the memory of one process, too; nothing else is unattributed.
+    assert sum(image["lost_bytes"].values()) == image["lost_bytes"]["undelivered"], image["lost_bytes"]
+    children = [p for p in report.data["processes"] if p["ppid"] == pid]
+    assert len(children) == 1 and children[0]["truncated_stacks"] >= 100, children
+    report.check_conservation(children[0]["pid"])
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacker's state is that of x86-64")
+def test_chosen_process_is_named_as_a_whole(tmp_path):
+    """One process that was asked for has all of its callers."""
+    report, pid = named_in_part("fresh", tmp_path, False)
+    assert not cut(report) and report.image(pid)["truncated_stacks"] == 0
+
+
 def start(script, count, **how):
     process = subprocess.Popen([sys.executable, os.path.join(PROGRAMS, script), str(count)],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, **how)
@@ -126,16 +184,6 @@ def work(process):
     process.stdin.write(b"\n")
     process.stdin.flush()
     assert process.stdout.readline() == b"done\n"
-
-
-@contextlib.contextmanager
-def ended(*processes):
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
 
 
 ROOM, PAGES = 2048, 512  # stacks of the table; what the victim's line grows by

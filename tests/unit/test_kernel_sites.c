@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "kernel/kernel_sites.h"
@@ -78,12 +79,41 @@ static void test_hidden(void **state)
 	free(many);
 }
 
+static bool shows(const char *text)
+{
+	char path[] = "/tmp/test_kernel_sites.XXXXXX";
+	int fd = mkstemp(path);
+	bool found;
+
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+	found = kernel_shows_symbols(path);
+	unlink(path);
+	return found;
+}
+
+/* The first function tells: kernels up to 6.14 begin with what lies at 0 in each CPU's memory. */
+static void test_shows(void **state)
+{
+	(void)state;
+	assert_true(shows("ffffffff81000000 T _text\n"));
+	assert_true(
+		shows("0000000000000000 A fixed_percpu_data\n0000000000001000 A cpu_debug_store\n"
+		      "ffffffff81000000 T _stext\n"));
+	assert_false(shows("0000000000000000 A fixed_percpu_data\n0000000000000000 T _stext\n"
+			   "ffffffff81000000 T next\n"));
+	assert_false(shows("0000000000000000 A fixed_percpu_data\n"));
+	assert_false(shows(""));
+	assert_false(kernel_shows_symbols("/nonexistent"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_shows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

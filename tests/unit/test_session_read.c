@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* session_read.c with maps that change while they are read. The maps are arrays here. A program
- * that looked up an entry while its image was alive adds to it between two calls. */
+/* session_read.c, and session_kernel.c, with maps that change while they are read. The maps are
+ * arrays here. A program that looked up an entry while its image was alive adds to it between two
+ * calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "kernel/session_read.c"
+#include "pymem_objects.h"
 
 #define DEAD	     3
 #define ENTRIES_MOST 8
@@ -31,6 +33,12 @@ int session_run_iterator(struct bpf_program *program, size_t size,
 	(void)program;
 	(void)size;
 	return fn(NULL, arg);
+}
+
+bool session_counts_kernel(const struct session *session)
+{
+	(void)session;
+	return true;
 }
 
 __u32 bpf_map__key_size(const struct bpf_map *m)
@@ -107,6 +115,16 @@ int bpf_map_delete_elem(int fd, const void *key)
 	map.count--;
 	memcpy(map.keys[at], map.keys[map.count], sizeof(map.keys[at]));
 	memcpy(map.values[at], map.values[map.count], sizeof(map.values[at]));
+	return 0;
+}
+
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	assert_int_equal(fd, map.fd);
+	assert_int_equal(flags, BPF_NOEXIST);
+	assert_true(map.count < ENTRIES_MOST && find(key) < 0);
+	memcpy(map.keys[map.count], key, map.key_size);
+	memcpy(map.values[map.count++], value, map.value_size);
 	return 0;
 }
 
@@ -247,11 +265,102 @@ static void test_sweep(void **state)
 	}
 }
 
+static const struct {
+	uint32_t used;	      /* entries that there are, as the BPF side says */
+	uint32_t left, freed; /* afterwards: entries; those that were taken off */
+	bool reused, old;     /* another image's object gets an address meanwhile; old kernel */
+} sweeps[] = {
+	{PYMEM_KERNEL_OWNERS / 2 - 1, 7, 0, false, false},
+	{PYMEM_KERNEL_OWNERS / 2, 4, 3, false, false},
+	{PYMEM_KERNEL_OWNERS / 2, 4, 3, false, true},
+	{PYMEM_KERNEL_OWNERS / 2, 5, 2, true, false},
+};
+
+/* Is the image odd? Image 3 is asked for twice if its object is reused: it is another one then. */
+static bool is_odd_and_reused(uint32_t proc, void *arg)
+{
+	const bool *reused = arg;
+	const uint64_t address = 3 << 4;
+	int at = find(&address);
+
+	if (proc != 3 || !*reused || at < 0)
+		return proc % 2;
+	((struct pymem_kernel_owner *)map.values[at])->proc = 8;
+	return true;
+}
+
+/* Objects that images left behind are taken out once there are many, and off their accounts. */
+static void test_owners(void **state)
+{
+	static uint32_t filter[PYMEM_KERNEL_FILTER], held[PYMEM_ACCOUNTS], used;
+	struct session session = {
+		.bpf.map.kernel_owners = &map,
+		.bpf.variable = {.kernel_held = held, .kernel_owners_used = &used},
+	};
+
+	(void)state;
+	assert_int_equal(session_forget_owners(&session, is_odd, NULL), 0); /* not loaded */
+	session.kernel_filter = filter;
+	for (size_t s = 0; s < sizeof(sweeps) / sizeof(sweeps[0]); s++) {
+		bool reused = sweeps[s].reused;
+
+		map = (struct bpf_map){.fd = 7,
+				       .key_size = sizeof(uint64_t),
+				       .value_size = sizeof(struct pymem_kernel_owner),
+				       .count = 7};
+		session.takes_at_once = !(old_kernel = sweeps[s].old);
+		used = sweeps[s].used;
+		held[ACCOUNT] = 7;
+		for (uint32_t i = 0; i < map.count; i++) {
+			const uint64_t address = i << 4;
+
+			memcpy(map.keys[i], &address, sizeof(address));
+			((struct pymem_kernel_owner *)map.values[i])->proc = i;
+			((struct pymem_kernel_owner *)map.values[i])->account = ACCOUNT;
+			filter[i] = 1;
+		}
+		assert_int_equal(session_forget_owners(&session, is_odd_and_reused, &reused), 0);
+		assert_int_equal(map.count, sweeps[s].left);
+		assert_int_equal(used, sweeps[s].used - sweeps[s].freed);
+		assert_int_equal(held[ACCOUNT], 7 - sweeps[s].freed);
+		assert_int_equal(filter[1], sweeps[s].freed ? 0 : 1);
+		assert_int_equal(filter[3], sweeps[s].freed == 3 ? 0 : 1);
+		assert_int_equal(filter[2], 1);
+	}
+}
+
+/* Sums by stack take places of the table of system calls, and give them back. */
+static void test_kernel_sums(void **state)
+{
+	struct session session = {
+		.bpf.map.kernel_sums = &map,
+		.bpf.variable = {.places_used = places_used, .accounts = accounts},
+		.takes_at_once = true,
+	};
+
+	(void)state;
+	old_kernel = false;
+	memset(accounts, 0, sizeof(accounts));
+	map = (struct bpf_map){.fd = 7,
+			       .key_size = sizeof(struct pymem_stack_key),
+			       .value_size = sizeof(struct pymem_kernel),
+			       .count = 3};
+	places_used[PYMEM_TABLE_VMCALLS] = accounts[ACCOUNT].held[PYMEM_TABLE_VMCALLS] = 3;
+	for (unsigned i = 0; i < map.count; i++) {
+		memcpy(map.keys[i], &i, sizeof(i));
+		((struct pymem_kernel *)map.values[i])->account = ACCOUNT;
+	}
+	assert_int_equal(session_forget_kernel(&session, is_odd, NULL), 0);
+	assert_int_equal(map.count, 2);
+	assert_int_equal(places_used[PYMEM_TABLE_VMCALLS], 2);
+	assert_int_equal(accounts[ACCOUNT].held[PYMEM_TABLE_VMCALLS], 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_late_amounts),
-		cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_kernel_sums),  cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_late_amounts), cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_take_stack),
 	};
 

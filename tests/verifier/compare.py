@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Compares the verifier's figures of each BPF program on this kernel with bench/verifier.txt.
 
-  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, serve, touched, locks or
-                       exits) is for machines where a load takes long; default: all
+  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, serve, touched, locks,
+                       exits or events) is for machines where a load takes long; default: all
   compare.py update    takes the files of build/verifier/, one for each kernel measured, and writes the
                        table of docs/BENCHMARKS.md
 
@@ -28,6 +28,7 @@ KEPT = os.path.join(PROJECT, "bench", "verifier.txt")
 PAGE = os.path.join(PROJECT, "docs", "BENCHMARKS.md")
 BEGIN, END = "<!-- verifier -->\n", "<!-- /verifier -->"
 SHOWN = ("rss_stat", "fault_user", "mmap_ends", "call_tail", "lock_released", "line", "process_exec", "process_exit", "process_fork")
+SHOWN_OF_EVENTS = ("cache_added", "collapse_ends", "tables_rss", "cache_object")
 COLUMNS = ("release", "mode", "program", "insns", "most_states", "total_states", "peak_states")
 CLANG = "clang"  # one more column, in the file
 UNNAMED_CLANG = 14  # rows without it
@@ -183,7 +184,8 @@ def write_kept(by_clang):
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
                 "# all programs of a profile; serve: what pymem-bpf serve loads;\n"
                 "# touched: a profile with --touched; locks: the same where programs can't be attached\n"
-                "# to functions; exits: a profile with --sys-exit there.\n")
+                "# to functions; exits: a profile with --sys-exit there; events: one with --events\n"
+                "# cache,huge,swap,external,kernel.\n")
         f.write("# " + form % (COLUMNS + (CLANG,)))
         for clang, kept in sorted(by_clang.items()):
             for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
@@ -218,6 +220,9 @@ def table(kept):
     for name in SHOWN:
         rows.append([name + (" (`--lines`)" if name == "line" else "")] + [
             str(kept[r, "lines", name][0]) if (r, "lines", name) in kept else "-" for r in releases])
+    for name in SHOWN_OF_EVENTS:
+        rows.append(["%s (`--events`)" % name] + [
+            str(kept[r, "events", name][0]) if (r, "events", name) in kept else "-" for r in releases])
     return "".join("| %s |\n" % " | ".join(row) for row in rows)
 
 
@@ -225,8 +230,8 @@ def main():
     arguments = sys.argv[1:]
     if arguments == ["update"]:
         return update()
-    if arguments not in ([], ["lines"], ["serve"], ["touched"], ["locks"], ["exits"]):
-        sys.exit("usage: compare.py [lines|serve|touched|locks|exits], compare.py update")
+    if arguments not in ([], ["lines"], ["serve"], ["touched"], ["locks"], ["exits"], ["events"]):
+        sys.exit("usage: compare.py [lines|serve|touched|locks|exits|events], compare.py update")
     return compare(arguments)
 
 

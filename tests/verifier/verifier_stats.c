@@ -121,7 +121,7 @@ static int measure(const char *name, struct session_options options)
 	return 1;
 }
 
-/* verifier-stats [lines|serve|touched|locks|exits]: one of them, or all. */
+/* verifier-stats [lines|serve|touched|locks|exits|events]: one of them, or all. */
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -133,6 +133,8 @@ int main(int argc, char **argv)
 		{"touched", {.touched = true}},
 		{"locks", {.touched = true, .no_function_ends = true}},
 		{"exits", {.sys_exit = true, .no_function_ends = true}},
+		{"events",
+		 {.cache = true, .huge = true, .swap = true, .external = true, .kernel = true}},
 	};
 	const char *only = argc > 1 ? argv[1] : NULL;
 	int failed = 0;

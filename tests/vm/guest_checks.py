@@ -30,6 +30,7 @@ import serving  # noqa: E402
 import test_cache  # noqa: E402
 import test_ends  # noqa: E402
 import test_extras  # noqa: E402
+import test_kernel  # noqa: E402
 import test_last_words  # noqa: E402
 import test_memory_cgroup  # noqa: E402
 import test_vm_calls  # noqa: E402
@@ -49,7 +50,7 @@ SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
 FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "killed_check", "kill_9",
         "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
-        "page_cache", "huge_pages", "swapped", "memory_cgroup")
+        "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -343,6 +344,16 @@ def balance(system, path):
     comment("memory of a group: %r" % truth)
 
 
+def kernel_memory():
+    """Page tables by line, and their sum to the byte; sockets, pipes and threads, as far as this kernel tells of
+    them."""
+    system = types.SimpleNamespace(command=PYTHON)
+    unstarved(test_kernel.test_page_tables, system)
+    truth, target, image, whole = test_kernel.counted(system, False, 30)
+    comment("kernel memory: %r%s" % (image["kernel_memory"], "" if whole else ", in part"))
+    test_kernel.check_objects(truth, target, image, whole)
+
+
 def lines():
     """Amounts by the walk stay what they are under --lines."""
     together(LINES, ["--lines"])
@@ -572,7 +583,7 @@ def last_words_of_host():
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host, page_cache, huge_pages, swapped, memory_cgroup)}
+    last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup)}
 
 
 def chosen():

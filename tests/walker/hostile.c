@@ -32,6 +32,9 @@ enum {
 	SENDS_AT_FIRST = 192,
 	REMEMBERED = 4096,
 	SENDS_LATER = 32,
+	SAVED = 1 << 19,
+	NAMED_LEAST = 2,
+	SENDS_LEAST = 1,
 };
 
 /* Of an interpreter: its list, the next one, and three states that lead to a frame. */
@@ -247,6 +250,17 @@ static void codes_change(unsigned number)
 		put(CODES_AT + PAGE * (uint64_t)i + py->code_firstlineno, number + 1, 4);
 }
 
+/* The innermost frame runs another instruction: so it is another stack. */
+static void stack_change(unsigned number)
+{
+	uint64_t at = frame_at(0) + py->frame_instr;
+
+	if (py->flags & PY_INSTR_POINTER)
+		put(at, CODES_AT + py->code_bytecode + 2 * number, 8);
+	else
+		put(at, 2 * number, 4);
+}
+
 /* What was sent is counted as it was, so this is also what each message may cost. */
 static void check_deep_event(long sends)
 {
@@ -303,6 +317,113 @@ static void check_deep(const struct truth *t, struct hostile_costs *costs)
 	end();
 }
 
+/* The account is empty: the innermost code objects are named, and one is handed over. Once more, a
+ * code object may be asked whether it is still the one that it was. */
+static void check_account_event(void)
+{
+	if (image_messages > SENDS_LEAST + LAST_SENDS + STACKS)
+		walker_broken("an event sends more messages than its image's account allows");
+	if (image_reads >
+	    ONCE + WALK + (NAMED_LEAST + 1) * NAME_READS + image_messages * SEND_READS)
+		walker_broken("an event names more than its image's account allows");
+}
+
+/* An event at which nothing changed. */
+static void expect_same(const struct truth *t, uint64_t hash)
+{
+	uint64_t dynamic = walker_proc.dynamic_until;
+
+	event(t);
+	if (walker_stack_hash() != hash)
+		walker_broken("the same stack has another name");
+	if (walker_proc.dynamic_until != dynamic)
+		walker_broken("code objects that are there count as replaced");
+}
+
+static void check_cut_stack(const struct truth *t)
+{
+	uint64_t cut;
+
+	oracle_case("a stack that was cut, and may be named now");
+	event(t);
+	cut = walker_stack_hash();
+	if (!cut)
+		walker_broken("the innermost frames of a new stack are not named");
+	for (unsigned i = 0; i < 2 * EVENTS; i++) {
+		expect_same(t, cut);
+		check_account_event();
+	}
+	walker_clock_on(SAVED);
+	for (unsigned i = 0; i < 2 * EVENTS; i++)
+		expect_same(t, cut);
+	if (walker_proc.names_left > SAVED)
+		walker_broken("an account has more than it may");
+	oracle_case("the same, when its code objects are replaced then");
+	codes_change(4 * EVENTS);
+	for (unsigned i = 0; i < 2 * EVENTS && walker_stack_hash() == cut; i++)
+		event(t);
+	if (walker_stack_hash() == cut)
+		walker_broken("a stack that was cut is not confirmed");
+}
+
+/* A stack that is known as a whole stays what it is while the account is empty. */
+static void check_whole_stack(const struct truth *t)
+{
+	uint64_t whole;
+
+	begin("a known stack, and then the account is empty", t);
+	walker_limit_names(1, SAVED);
+	frames_make(0);
+	codes_make();
+	frames_enter();
+	event(t);
+	whole = walker_stack_hash();
+	walker_limit_names(1, 0);
+	for (unsigned i = 0; i < 2 * EVENTS; i++) {
+		expect_same(t, whole);
+		check_account_event();
+	}
+	walker_clock_on(SAVED);
+	for (unsigned i = 0; i < 2 * EVENTS; i++)
+		expect_same(t, whole);
+	end();
+}
+
+static long check_account(const struct truth *t)
+{
+	long reads = 0, all = 0;
+
+	begin("new code objects at each event, on an account", t);
+	frames_make(0);
+	codes_make();
+	frames_enter();
+	walker_limit_names(1, EVENTS * NAMED / 4);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		codes_change(2 * EVENTS + i);
+		event(t);
+		check_deep_event(SENDS_AT_FIRST);
+		most(&all, image_reads);
+	}
+	if (all < NAMED * NAME_READS)
+		walker_broken("an account that is full names less");
+	if (walker_proc.names_left > 0)
+		walker_broken("what an event names is not taken off the account");
+	oracle_case("new code objects at each event, the account is empty");
+	walker_limit_names(1, 0);
+	for (unsigned i = 0; i < EVENTS; i++) {
+		codes_change(3 * EVENTS + i);
+		stack_change(i + 1);
+		event(t);
+		check_account_event();
+		most(&reads, image_reads);
+	}
+	check_cut_stack(t);
+	end();
+	check_whole_stack(t);
+	walker_limit_names(0, 0);
+	return reads;
+}
+
 struct hostile_costs hostile_check(const struct py_process *of,
 				   const struct pymem_layout *layout_of, const struct truth *t)
 {
@@ -320,5 +441,6 @@ struct hostile_costs hostile_check(const struct py_process *of,
 	costs.lists = check_lists(t);
 	costs.shims = check_shims(t);
 	check_deep(t, &costs);
+	costs.account = check_account(t);
 	return costs;
 }

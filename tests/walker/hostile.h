@@ -17,6 +17,7 @@ struct hostile_costs {
 	long deep;	    /* reads: 128 code objects, each time others */
 	long deep_messages; /* sent meanwhile */
 	long late_messages; /* and once 4,096 code objects are remembered */
+	long account;	    /* reads: the same, when the image may not name more */
 };
 
 /* Walks each kind of state many times and ends the program if an event costs more than it may, or

@@ -293,8 +293,9 @@ void oracle_report(long reads, unsigned word_count, const struct hostile_costs *
 	printf(", %ld undelivered; at most %ld reads, %ld messages", tally.undelivered,
 	       tally.most_reads, tally.most_messages);
 	printf("; hostile: %ld reads of states, %ld of frames, %ld of code objects, %ld and %ld "
-	       "messages\n",
-	       costs->lists, costs->shims, costs->deep, costs->deep_messages, costs->late_messages);
+	       "messages; %ld reads on an empty account\n",
+	       costs->lists, costs->shims, costs->deep, costs->deep_messages, costs->late_messages,
+	       costs->account);
 }
 
 void oracle_fini(void)

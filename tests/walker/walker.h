@@ -32,6 +32,11 @@ extern struct pymem_thread walker_thread;
 /* Starts with a process and a thread that were not seen before. What is in the ring stays. */
 void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp_head);
 
+/* From now on, for this process: names.bpf.h. `rate` 0: no limit. */
+void walker_limit_names(__u32 rate, __s32 left);
+/* So many units of 2^20 ns pass. */
+void walker_clock_on(__u64 ticks);
+
 /* An event of the thread with that thread pointer. 0: its stack is that of walker_stack_hash();
  * else -(loss + 1). */
 int walker_event(__u64 thread_pointer);

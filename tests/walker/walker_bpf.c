@@ -5,6 +5,7 @@
 #include "vmlinux.h"
 /* Has a meaning only for BPF. */
 #define preserve_access_index
+#define KNOB_CONST
 #include "account/account.bpf.h"
 
 #include "walker.h"
@@ -42,6 +43,7 @@ static struct {
 } the_codes[CODES];
 
 static __u32 stack_count, code_count;
+static __u64 clock_now = 1;
 
 #ifdef PYMEM_LEGACY
 static struct pymem_thread the_record; /* in the table of threads */
@@ -166,7 +168,7 @@ __u64 bpf_ringbuf_query(void *map __attribute__((unused)), __u64 flags __attribu
 
 __u64 bpf_ktime_get_ns(void)
 {
-	return 1; /* no walk is slow here */
+	return clock_now; /* stands still: no walk is slow here */
 }
 
 __u64 bpf_jiffies64(void)
@@ -253,6 +255,18 @@ void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp
 	walker_proc.interp_head = interp_head;
 	__builtin_memset(&walker_thread, 0, sizeof(walker_thread));
 	walker_thread.current = PYMEM_RECENT;
+}
+
+void walker_limit_names(__u32 rate, __s32 left)
+{
+	names_rate = rate;
+	walker_proc.names_at = clock_now >> NAMES_TICK;
+	walker_proc.names_left = left;
+}
+
+void walker_clock_on(__u64 ticks)
+{
+	clock_now += ticks << NAMES_TICK;
 }
 
 int walker_event(__u64 thread_pointer)

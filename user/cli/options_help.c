@@ -9,10 +9,11 @@
 #include "cli/command.h"
 #include "cli/options_value.h"
 
-#define SYNOPSIS_COLUMNS 26 /* for each use of a command, in the help of the main job */
-#define BRIEF_COLUMNS	 17 /* the same, in the short help */
-#define NAMES_COLUMNS	 22 /* for the name and argument of an option */
-#define HELP_INDENT	 "                             "
+#define SYNOPSIS_COLUMNS 26  /* for each use of a command, in the help of the main job */
+#define BRIEF_COLUMNS	 17  /* the same, in the short help */
+#define NAMES_COLUMNS	 22  /* for the name and argument of an option */
+#define HELP_INDENT	 29  /* where the help of an option begins */
+#define HELP_COLUMNS	 100 /* what is wider is wrapped */
 #define LINE_COLUMNS	 81
 
 static void print_padded(FILE *out, const char *text, unsigned columns)
@@ -80,9 +81,13 @@ static void print_row(const struct option_row *row, FILE *out)
 		fputs("      ", out);
 	print_padded(out, names, NAMES_COLUMNS);
 	option_help(row, help, sizeof(help));
-	for (; (end = strchr(line, '\n')); line = end + 1)
-		fprintf(out, "%.*s\n" HELP_INDENT, (int)(end - line), line);
-	fprintf(out, "%s\n", line);
+	for (; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		text_wrap(out, line, HELP_INDENT, HELP_COLUMNS, HELP_INDENT);
+		fprintf(out, "\n%*s", HELP_INDENT, "");
+	}
+	text_wrap(out, line, HELP_INDENT, HELP_COLUMNS, HELP_INDENT);
+	fputc('\n', out);
 }
 
 static void print_statuses(const struct command *command, FILE *out)

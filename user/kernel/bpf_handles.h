@@ -89,6 +89,7 @@
 	KNOB(watch_takers, __u32)                                  \
 	KNOB(tell_changes, __u32)                                  \
 	KNOB(limits_itself, __u32)                                 \
+	KNOB(names_rate, __u32)                                    \
 	KNOB(tell_threads, __u32)                                  \
 	KNOB(ring_wakeup_bytes, __u32)                             \
 	VARIABLE(copies_watched, __u32)                            \
@@ -100,6 +101,7 @@
 	VARIABLE(reading, __u32)                                   \
 	VARIABLE(walk_less, __u32)                                 \
 	VARIABLE(shed_stacks, __u64)                               \
+	VARIABLE(shortened_stacks, __u64)                          \
 	VARIABLE(timed_walks, __u64)                               \
 	VARIABLE(timed_ns, __u64)                                  \
 	VARIABLE(dropped_changes, __u64)                           \
@@ -107,11 +109,13 @@
 	VARIABLE(dropped_images, __u64)                            \
 	VARIABLE(cache_files_used, __u32)                          \
 	VARIABLE(kernel_site_count, __u32)                         \
+	VARIABLE(kernel_owners_used, __u32)                        \
 	VARIABLE(cache_look, __u32)                                \
 	VARIABLE(cache_emptied, __u32)                             \
 	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)           \
 	ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS)       \
 	ARRAY(kernel_sites, struct pymem_site, PYMEM_SITES)        \
+	ARRAY(kernel_held, __u32, PYMEM_ACCOUNTS)                  \
 	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)            \
 	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)               \
 	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS)      \

@@ -91,13 +91,20 @@ size_t kernel_sites_read(FILE *symbols, struct pymem_site sites[PYMEM_SITES])
 
 bool kernel_shows_symbols(const char *path)
 {
-	unsigned long long address = 0;
 	FILE *symbols = fopen(path, "re");
+	unsigned long long address;
+	bool shows = false;
+	char line[512], type;
 
 	if (!symbols)
 		return false;
-	if (fscanf(symbols, "%llx", &address) != 1)
-		address = 0;
+	/* Before the functions come offsets of each CPU's variables, from 0 on. */
+	while (fgets(line, sizeof(line), symbols)) {
+		if (sscanf(line, "%llx %c", &address, &type) == 2 && (type == 't' || type == 'T')) {
+			shows = address != 0;
+			break;
+		}
+	}
 	fclose(symbols);
-	return address != 0;
+	return shows;
 }

@@ -39,7 +39,8 @@ struct session_options {
 	unsigned all_payers_images; /* and for all payers together */
 	size_t ring_bytes;	    /* a power of two */
 	bool lines;		    /* the exact engine: CPython's line probes */
-	bool many;	 /* processes have nothing to do with each other: none may take all room */
+	bool many;	 /* processes have nothing to do with each other: none may take all room, or
+			    have code named without end (bpf/python/names.bpf.h) */
 	bool count_only; /* only fill counter blocks: no stacks, nothing for reports */
 	int verbosity;	 /* what libbpf prints: 0 nothing */
 };
@@ -90,7 +91,8 @@ void session_each_note(const struct session *session, void (*fn)(const char *tex
 		       void *arg);
 
 /* Calls `fn` for each source with the number of events for which a table was full, and with a text
- * to print behind it: "memory system calls were not counted: …". */
+ * to print behind it: "memory system calls were not counted: …". Then, likewise, with the number of
+ * stacks that were cut since their image may not name more code (session_options.many). */
 void session_each_dropped(const struct session *session,
 			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg);
 
@@ -295,7 +297,7 @@ int session_watch_copies(struct session *session);
  * are shed: who touched a page is known by the others. 0 or
  * -errno: all of them are shed still, and it can be tried again.
  * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
- * PYMEM_MAX_WALK: at all of them. Up to 6.1 it is rounded down to a multiple of 16.
+ * PYMEM_MAX_WALK: at all of them. It is rounded down to a multiple of 4, up to 6.1 of 16.
  * session_shed_stacks(): the number of stacks that were cut for that.
  *
  * Without session_options.limits_itself programs neither time walks nor shorten them. */

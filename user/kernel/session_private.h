@@ -47,6 +47,7 @@ struct session {
 	struct pymem_touched_leaf *leaves; /* the map `touched_leaves`; NULL: not loaded */
 	size_t leaf_count;
 	struct session_cache *cache; /* session_cache.c; NULL: not loaded */
+	uint32_t *kernel_filter;     /* the map of that name; NULL: not loaded */
 	unsigned layout_count;
 	struct py_layout layouts[64];
 	size_t proc_size;
@@ -110,6 +111,15 @@ void session_unmap_touched(struct session *session);
 /* The same for what is counted of the page cache. */
 int session_map_cache(struct session *session);
 void session_unmap_cache(struct session *session);
+
+/* The same for the filter of the kernel's objects. */
+int session_map_kernel(struct session *session);
+void session_unmap_kernel(struct session *session);
+
+/* Removes objects of the kernel whose images is_gone() names, if there are many objects. 0 or
+ * -errno. */
+int session_forget_owners(struct session *session, bool (*is_gone)(uint32_t proc, void *arg),
+			  void *arg);
 
 /* Frees all counter blocks. */
 void session_blocks_free(struct session *session);

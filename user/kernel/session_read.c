@@ -311,5 +311,8 @@ int session_forget_kernel(struct session *session, bool (*is_gone)(uint32_t proc
 	const struct bpf_map *sums = session->bpf.map.kernel_sums;
 	struct sweep c = {session, sums, PYMEM_TABLE_VMCALLS, 0, is_gone, arg};
 
-	return session_counts_kernel(session) ? each_entry(sums, MAP_KEEPS, sweep_entry, &c) : 0;
+	if (!session_counts_kernel(session))
+		return 0;
+	return each_entry(sums, MAP_KEEPS, sweep_entry, &c)
+		       ?: session_forget_owners(session, is_gone, arg);
 }

@@ -256,4 +256,8 @@ void session_each_dropped(const struct session *session,
 		if (event_sources[i]->passed_text)
 			fn(events_passed_over(&session->sources[i]), event_sources[i]->passed_text,
 			   arg);
+	fn(*session->bpf.variable.shortened_stacks,
+	   "times a new stack was cut after some of its frames, since its process runs too much "
+	   "code that is new",
+	   arg);
 }

@@ -14,6 +14,7 @@ view = (ctypes.c_char * (PAGES * PAGE)).from_address(address)
 go, done = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
+    os.close(go[1])  # it ends if its parent does
     os.read(go[0], 1)
     for i in range(WRITTEN):
         view[i * PAGE] = b"\2"  # L:unshare

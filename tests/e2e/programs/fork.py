@@ -10,6 +10,7 @@ mine = bytearray(8 * MIB)  # L:parent
 go, done = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
+    os.close(go[1])  # it ends if its parent does
     block = bytearray(20 * MIB)  # L:child
     os.write(done[1], b"x")
     os.read(go[0], 1)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Lines for which the kernel takes memory of its own: sockets, data in pipes, threads. Half of it is given back. The
-truth is how many of each there are; and the kernel's own sizes of a socket's records, if it tells them."""
+truth is how many of each there are; and the kernel's own sizes of a socket's records, if it tells them. The command line says for how
+many seconds it rests then, so that what goes late has gone."""
 import _socket
 import _thread
 import os
@@ -28,7 +29,7 @@ def wait(lock, done):
     done.append(1)
 
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (10400, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+resource.setrlimit(resource.RLIMIT_NOFILE, (10400, max(10400, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
 known = sizes()
 pairs = [None] * PAIRS
 begin()
@@ -59,7 +60,6 @@ lock.release()
 while len(ended) < THREADS:
     time.sleep(0.01)
 # What goes after a grace period of RCU has gone then.
-time.sleep(3)
+time.sleep(float(sys.argv[1]))
 end({}, sockets=2 * PAIRS, pipes=PIPES, threads=THREADS, sizes=known)
-if sys.argv[1:]:
-    os._exit(0)  # Python closes nothing
+os._exit(0)  # Python closes nothing

@@ -7,7 +7,9 @@
  * MODE "lists": interpreters in a ring, with lists of thread states. Some of these are of this
  * thread, but none runs a frame, so none is the right one. MODE "deep": 128 frames that lie apart.
  * Each has its own code object with a long name and line table, and at each fault all of these are
- * other ones. MODE "still": the same, but they stay what they are.
+ * other ones. MODE "fresh": the same, and the innermost frame runs another instruction each time,
+ * so each stack is new. MODE "forks": as that, and then a child makes CHILD_FAULTS more. MODE
+ * "still": as "deep", but they stay what they are.
  *
  * Says "ready", reads a byte, makes FAULTS page faults, says how many nanoseconds the slowest one
  * took, reads another byte. Time is the thread's own: what others do meanwhile does not count. */
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +29,8 @@
 #define PAGE	    4096
 #define FRAMES	    128
 #define STATES	    16384
+
+#define CHILD_FAULTS 200
 
 /* Offsets of 3.12 (x86-64). */
 enum {
@@ -123,7 +128,7 @@ static char *text(int number, size_t length)
 	return str;
 }
 
-static char *codes[FRAMES];
+static char *codes[FRAMES], *innermost;
 
 static char *code(int number)
 {
@@ -156,18 +161,32 @@ static void make_deep(char *runtime)
 		if (above)
 			*word(above, FRAME_BACK) = (uintptr_t)frame;
 		else
-			*word(cframe, 0) = (uintptr_t)frame;
+			*word(cframe, 0) = (uintptr_t)(innermost = frame);
 		above = frame;
 	}
 }
 
+enum mode { LISTS, STILL, DEEP, FRESH, FORKS, MODES };
+
+static enum mode mode_of(const char *name)
+{
+	static const char *const names[MODES] = {"lists", "still", "deep", "fresh", "forks"};
+	int mode = 0;
+
+	while (mode < MODES && strcmp(name, names[mode]))
+		mode++;
+	return mode;
+}
+
 /* Puts other code objects at the same addresses. */
-static void change(int i)
+static void change(int i, enum mode mode)
 {
 	int k;
 
 	for (k = 0; k < FRAMES; k++)
 		*(int *)(codes[k] + CODE_LINE) = i + 2;
+	if (mode >= FRESH)
+		*word(innermost, FRAME_INSTR) = (uintptr_t)codes[0] + CODE_BYTES + 2 * i;
 }
 
 static uint64_t now(void)
@@ -178,7 +197,7 @@ static uint64_t now(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-static uint64_t slowest_fault(int faults, int deep)
+static uint64_t slowest_fault(int faults, enum mode mode)
 {
 	char *memory = mmap(NULL, (size_t)faults * PAGE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -187,8 +206,8 @@ static uint64_t slowest_fault(int faults, int deep)
 
 	madvise(memory, (size_t)faults * PAGE, MADV_NOHUGEPAGE);
 	for (i = 0; i < faults; i++) {
-		if (deep)
-			change(i);
+		if (mode >= DEEP)
+			change(i, mode);
 		began = now();
 		memory[(size_t)i * PAGE] = 1;
 		began = now() - began;
@@ -200,24 +219,33 @@ static uint64_t slowest_fault(int faults, int deep)
 
 int main(int argc, char **argv)
 {
-	int library = argc == 4 ? open(argv[1], O_RDONLY) : -1, deep;
+	int library = argc == 4 ? open(argv[1], O_RDONLY) : -1;
+	enum mode mode = argc == 4 ? mode_of(argv[2]) : MODES;
 	char *runtime, byte;
+	pid_t child;
 
-	if (library < 0 || mmap((void *)LIBRARY_AT, 8 * PAGE, PROT_READ | PROT_EXEC,
-				MAP_PRIVATE | MAP_FIXED, library, 0) == MAP_FAILED)
+	if (library < 0 || mode == MODES ||
+	    mmap((void *)LIBRARY_AT, 8 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
+		 library, 0) == MAP_FAILED)
 		return 2;
 	runtime = state =
 		mmap((void *)(LIBRARY_AT + RUNTIME_FAR), STATE_BYTES, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	next_free = state + PAGE;
-	deep = !strcmp(argv[2], "deep");
-	if (deep || !strcmp(argv[2], "still"))
-		make_deep(runtime);
-	else
+	if (mode == LISTS)
 		make_lists(runtime);
+	else
+		make_deep(runtime);
 	if (write(1, "ready\n", 6) != 6 || read(0, &byte, 1) != 1)
 		return 1;
-	printf("%llu\n", (unsigned long long)slowest_fault(atoi(argv[3]), deep));
+	printf("%llu\n", (unsigned long long)slowest_fault(atoi(argv[3]), mode));
+	child = mode == FORKS ? fork() : 1;
+	if (!child) {
+		slowest_fault(CHILD_FAULTS, mode);
+		_exit(0);
+	}
+	if (mode == FORKS && (child < 0 || waitpid(child, NULL, 0) != child))
+		return 1;
 	fflush(stdout);
 	return read(0, &byte, 1) < 0;
 }

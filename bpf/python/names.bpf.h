@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How many code objects the events of an image may name.
+ *
+ * To name one takes up to 16 reads, and a program can make up 128 new ones for each event. Where
+ * processes are profiled that nobody chose, each image has an account: what it names, and what it
+ * hands over, is taken off. NAMES_SAVED are there at first: the imports of pandas, or of a web
+ * framework, take a third of them at most. And `names_rate` more come each 2^20 ns. When nothing is
+ * left, an event names the NAMES_LEAST innermost frames, and a stack that is new is cut there; a
+ * stack that is known is confirmed when there is enough again.
+ */
+#ifndef NAMES_BPF_H
+#define NAMES_BPF_H
+
+#include "base/compat.bpf.h"
+#include "base/maps.bpf.h"
+
+#define NAMES_LEAST    2
+#define NAMES_SAVED    (1 << 19)
+#define NAMES_FREE     (1U << 30) /* no event needs so many */
+#define NAMES_EVENT    512	  /* at least what one event can use: 128 named, 192 handed over */
+#define NAMES_TICK     20	  /* time is counted in units of 2^20 ns */
+#define MESSAGES_LEAST 1
+
+/* What is left on p's account after what time has added. Of two CPUs that do this at once, both may
+ * add it. */
+static __always_inline __s32 names_refill(struct pymem_proc *p)
+{
+	__u64 now = bpf_ktime_get_ns() >> NAMES_TICK, passed = now - p->names_at;
+	__s32 left = p->names_left;
+
+	if (!passed || passed >> 63)
+		return left;
+	p->names_at = now;
+	if (passed >= NAMES_SAVED / names_rate)
+		left = NAMES_SAVED;
+	else
+		left += (__s32)passed * (__s32)names_rate;
+	if (left > NAMES_SAVED)
+		left = NAMES_SAVED;
+	p->names_left = left;
+	return left;
+}
+
+/* An event of p begins, for which scratch_begin() was called. */
+static __always_inline void names_begin(struct scratch *s, struct pymem_proc *p)
+{
+	__s32 left;
+
+	if (!names_rate)
+		return;
+	left = p->names_left;
+	if (left < NAMES_EVENT)
+		left = names_refill(p);
+	if (left <= 0) {
+		left = 0;
+		s->sends = MESSAGES_LEAST;
+	}
+	s->names = s->names_given = left + NAMES_LEAST;
+}
+
+/* The event ends: p pays. */
+static __always_inline void names_end(const struct scratch *s, struct pymem_proc *p)
+{
+	__s32 used;
+
+	if (!names_rate)
+		return;
+	used = s->names_given - s->names;
+	if (used)
+		__sync_fetch_and_add(&p->names_left, -used);
+}
+
+/* Takes `number` off what the event may use. */
+static __always_inline void names_spend(struct scratch *s, __u64 number)
+{
+	s->names = number < s->names ? s->names - number : 0;
+}
+
+#endif
