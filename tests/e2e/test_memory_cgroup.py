@@ -70,9 +70,8 @@ def measured(system, *options, ended=False, file=None):
     return truth, target, found, before, after
 
 
-def group_of(found):
-    """The only group of the report, whose figures add up."""
-    group, = found.data["control_groups"]
+def check_sums(group):
+    """Each row adds up to the kernel's change, and each column to its total."""
     for row in group["rows"].values():
         if row["remainder_bytes"] is not None:
             sums = sum(row[key] or 0 for key in ("lines_bytes", "no_line_bytes", "ended_bytes", "remainder_bytes"))
@@ -80,6 +79,12 @@ def group_of(found):
     rows = group["rows"]
     for key in ("lines_bytes", "no_line_bytes", "ended_bytes"):
         assert sum(rows[name][key] or 0 for name in rows if name != "total") == rows["total"][key], (key, rows)
+
+
+def group_of(found):
+    """The only group of the report, whose figures add up."""
+    group, = found.data["control_groups"]
+    check_sums(group)
     assert not group["root"] and "pymem-test" in group["path"]
     return group
 
@@ -217,6 +222,23 @@ def test_in_words(system):
     rows = text.split("Kernel's", 1)[1].splitlines()[1:7]
     assert [row.split()[0] for row in rows] == ["anonymous", "files", "shared", "kernel", "other", "all"], rows
     assert "cgroup_memory.py:" in rows[0], rows
+
+
+@pytest.mark.host
+def test_whole_host(system):
+    """Of all groups that have Pythons each adds up; ours has what its line added."""
+    with grouped(system) as (target, _), Tool("-a", "--memory", "cgroup") as tool:
+        tool.attached()
+        truth = target.go()
+        tool.polled()
+        tool.process.send_signal(signal.SIGINT)
+        found = tool.report()
+        assert target.end() == 0
+    for group in found.data["control_groups"]:
+        check_sums(group)
+    ours, = (group for group in found.data["control_groups"] if "pymem-test" in group["path"])
+    close(ours["rows"]["anonymous"]["lines_bytes"], truth["keep"] + truth["sparse"], MIB + SMALL)
+    close(ours["rows"]["kernel"]["remainder_bytes"], 0, ours["batch_bytes"] + SMALL)
 
 
 def test_not_asked_for(system):
