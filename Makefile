@@ -488,16 +488,14 @@ EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDF
 # One wheel, which pip installs on any glibc of its tag and for any Python: the program as a command, and the
 # package with an extension for each Python. WHEEL_PROGRAM: a static program; WHEEL_LICENSES: a folder with the licence
 # of each library in it (empty: none). Both as `make dist` leaves them, stripped. WHEEL_OPTIONS: more options of
-# tools/build-wheel. WHEEL_HOMEPAGE: the URL that indexes show.
+# tools/build-wheel.
 WHEEL_DIST := $(BUILD)/dist/$(shell uname -m)/root/usr/local
 WHEEL_PROGRAM ?= $(WHEEL_DIST)/sbin/pymem-bpf
 WHEEL_LICENSES ?= $(WHEEL_DIST)/share/doc/pymem-bpf/libraries
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)
-WHEEL_HOMEPAGE ?=
 WHEEL_OPTIONS ?=
 WHEEL_OUT := $(BUILD)/wheel
-BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PYMEM_BPF_HOMEPAGE="$(WHEEL_HOMEPAGE)" \
-	$(PYTHON) -B tools/build-wheel --out $(WHEEL_OUT)
+BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(PYTHON) -B tools/build-wheel --out $(WHEEL_OUT)
 wheel:
 	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" --licenses "$(WHEEL_LICENSES)" $(WHEEL_OPTIONS)
 
@@ -563,6 +561,7 @@ help:
 	@echo 'make image      the static program as an image (an OCI archive), in build/image'
 	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheel, packages'
 	@echo 'make check-install   each of them installed and used, and the table of that (ONLY="image archive-*": some)'
+	@echo 'make check-hosts   README'"'"'s first command and the tests, in fresh systems of other releases (HOSTS="trixie --e2e all")'
 	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'
 	@echo 'make deps, install, install-strip, uninstall, arm64, format, clean (WERROR=1: warnings are errors)'
 

@@ -25,6 +25,7 @@ STEPS = {
     "tool": ([], ["--rounds", "2", "--seconds", "5", "--scale", "0.2", "--steady", "6"], 4, 1.5),
     "top": ([], ["--seconds", "5", "--settle", "2", "--count", "50"], 6, 1),
     "record": (["--without"], ["--seconds", "10", "--settle", "2", "--count", "20"], 6, 1),
+    "agent": ([], ["--seconds", "15", "--settle", "5", "--count", "20"], 8, 2),
     "everyone": (["--scale", "0.25"], ["--rounds", "1", "--scale", "0.1"], 10, 4),
     "touched": ([], ["--percents", "0,50,100", "--scale", "0.25"], 3, 1),
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
-memit.py, tool.py, top.py and record.py keep in build/bench/. Pure: each takes one file's object."""
+memit.py, tool.py, top.py, record.py and agent.py keep in build/bench/. Pure: each takes one file's object."""
 import statistics
 
 TOLERANCE_MIB = 1.0
@@ -91,6 +91,13 @@ def record_text(data):
         data["python"], data["machine"], data["seconds"], data["long"], data["rate"]) + table(
         data["rows"], ["recorded", "of a CPU", "with CPUs kept awake", "without a recording", "stacks that change in a second",
                        "bytes of each", "an hour", "of that, names and sources"])
+
+
+def agent_text(data):
+    return "%s; %s; over %g s; those that grow make %g steps a second, metrics are asked for every %d s.\n\n" % (
+        data["python"], data["machine"], data["seconds"], data["rate"], data["scrape"]) + table(
+        data["rows"], ["Pythons", "of a CPU, and by process", "BPF in others", "RSS", "PSS", "it wakes up, a second",
+                       "stacks that change in a second", "Pythons in all", "the host starts, a second"])
 
 
 def memray_text(data, pairs):

@@ -239,7 +239,7 @@ struct pymem_stack {
 #define PYMEM_LACKS(X)                                                                   \
 	X(RING, "did not fit the ring buffer: raise --ring-size")                        \
 	X(QUOTA, "are more than the process, or its user, may have: raise --max-stacks") \
-	X(SENDS, "were still to come: one event hands over 32 to 192")
+	X(SENDS, "were still to come: one event hands over 1 to 192")
 
 enum pymem_lack {
 #define PYMEM_LACK_ENUM(id, text) PYMEM_LACK_##id,

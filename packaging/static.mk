@@ -10,9 +10,10 @@ STATIC_WRAPPED := dlopen dlsym dlclose dlerror getpwuid_r setlocale nl_langinfo 
 	mbstowcs wcrtomb wcsrtombs wcstombs wcwidth iswprint
 STATIC_OBJS := $(patsubst packaging/static/%.c,$(BUILD)/static/%.o,$(wildcard packaging/static/*.c))
 
+STATIC_SCRIPT := packaging/static/no-unwind.ld
 # The linkers of other architectures can't pack relocations.
 STATIC_LDFLAGS := -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-z,noseparate-code \
-	-Wl,--build-id=sha1 -Wl,--fatal-warnings $(STATIC_WRAPPED:%=-Wl,--wrap=%)
+	-Wl,--build-id=sha1 -Wl,--fatal-warnings -Wl,--no-eh-frame-hdr -Wl,-T,$(STATIC_SCRIPT) $(STATIC_WRAPPED:%=-Wl,--wrap=%)
 ifeq ($(ARCH),x86)
 STATIC_LDFLAGS += -Wl,-z,pack-relative-relocs
 endif
@@ -22,6 +23,7 @@ OBJS += $(STATIC_OBJS)
 LDLIBS := $(STATIC_LIBS)
 override LDFLAGS += $(STATIC_LDFLAGS)
 override CFLAGS += -fPIE
+$(BUILD)/pymem-bpf: | $(STATIC_SCRIPT)
 # What runs once for a report or an answer is made small: a release may have 8 MiB (tools/pack-dist). Not what reads
 # processes, kernels and heaps, nor what records.
 STATIC_SMALL := cli render report agent screen

@@ -8,12 +8,12 @@ else is to be in it; tools/build-wheel sets them:
   PYMEM_BPF_PROGRAM=FILE        the program pymem-bpf, which becomes a command beside the interpreter
   PYMEM_BPF_EXTENSIONS=FOLDER   extensions that are built already (_lines*.so), of several interpreters, in place of
                                 one that is built now; with it, PYMEM_BPF_PLATFORM=TAG: for which platform they are
-  PYMEM_BPF_HOMEPAGE=URL        where the project is
   SOURCE_DATE_EPOCH             seconds since 1970, the time of all files: archives of the same files are the same
 """
 import glob
 import gzip
 import os
+import re
 import runpy
 import shutil
 import stat
@@ -56,7 +56,6 @@ if int(setuptools.__version__.split(".")[0]) < 61:
 STABLE = extension["is_stable"]()
 PROGRAM = os.environ.get("PYMEM_BPF_PROGRAM")
 EXTENSIONS, PLATFORM = os.environ.get("PYMEM_BPF_EXTENSIONS"), os.environ.get("PYMEM_BPF_PLATFORM")
-HOMEPAGE = os.environ.get("PYMEM_BPF_HOMEPAGE")
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
 if PROGRAM and (os.path.basename(PROGRAM) != "pymem-bpf" or not os.access(PROGRAM, os.X_OK)):
     sys.exit("pymem_bpf: PYMEM_BPF_PROGRAM=%s: no program of the name pymem-bpf" % PROGRAM)
@@ -126,6 +125,16 @@ def anonymous(member):
     return member
 
 
+def publisher():
+    """What packaging/project says of the project, as arguments of setup()."""
+    with open(os.path.join(ROOT, "packaging", "project"), encoding="utf-8") as f:
+        said = dict(re.findall(r"^([A-Z]+)=(.+)$", f.read(), re.MULTILINE))
+    found = {"project_urls": {"Homepage": said["HOMEPAGE"]}} if "HOMEPAGE" in said else {}
+    # setuptools wants a name, since pyproject.toml says that it comes from here.
+    name, _, address = said.get("MAINTAINER", "The pymem-bpf authors").rstrip(">").partition(" <")
+    return dict(found, maintainer=name, **({"maintainer_email": address} if address else {}))
+
+
 def mode(of, is_folder=False):
     return 0o755 if is_folder or of & stat.S_IXUSR else 0o644
 
@@ -173,8 +182,7 @@ native = setuptools.Extension(
 )
 more = {"scripts": [PROGRAM], "data_files": [("share/man/man8", [os.path.relpath(
     os.path.join(ROOT, "docs", "pymem-bpf.8"), HERE)])]} if PROGRAM else {}
-if HOMEPAGE:
-    more["project_urls"] = {"Homepage": HOMEPAGE}
+more.update(publisher())
 setuptools.setup(
     distclass=Distribution,
     ext_modules=[] if EXTENSIONS else [native],

@@ -241,10 +241,26 @@ static __noinline int recent_announce(struct pymem_proc *p, struct pymem_recent 
 	return stack_announce(p, stack) && !s->refused;
 }
 
-enum recent_verdict { RECENT_SAME, RECENT_OTHER, RECENT_UNREADABLE };
+enum recent_verdict { RECENT_SAME, RECENT_OTHER, RECENT_UNREADABLE, RECENT_WHOLE };
+
+/* There is not enough to name all frames of `recent`: names the innermost ones, whose lines are
+ * those that count. Callers are confirmed later. */
+static __always_inline enum recent_verdict
+recent_confirm_leaf(struct pymem_thread *th, const struct pymem_recent *recent, struct scratch *s)
+{
+	const struct pymem_msg_frame *leaf = &s->stack.frames[0];
+
+	s->most = NAMES_LEAST;
+	if (stack_identify(th->told))
+		return RECENT_UNREADABLE;
+	if (leaf->code != recent->leaf_code || leaf->fingerprint != recent->leaf_fingerprint)
+		return RECENT_OTHER;
+	return RECENT_SAME;
+}
 
 /* A visit to `recent`, or to another stack with the same addresses: says which. RECENT_OTHER: the
- * other one is in s->stack. */
+ * other one is in s->stack. RECENT_WHOLE: it is `recent`, which was cut, and may have all of its
+ * frames now; they are in s->stack. */
 static __always_inline enum recent_verdict recent_confirm(struct pymem_proc *p,
 							  struct pymem_thread *th,
 							  struct pymem_recent *recent,
@@ -256,16 +272,18 @@ static __always_inline enum recent_verdict recent_confirm(struct pymem_proc *p,
 	recent->since++;
 	if (recent->since < recent->interval && !th->confirm && !proc_dynamic(p))
 		return RECENT_SAME;
-	if (recent->named)
-		s->most = recent->named;
-	if (s->names < s->most &&
-	    s->names < s->depth) /* later, when there is enough to name all of it */
-		return RECENT_SAME;
 	th->confirm = 0;
+	s->prefix = recent->named;
+	if (s->names < s->depth && s->names < PYMEM_MAX_FRAMES) {
+		if (!recent->named || s->names < recent->named)
+			return recent_confirm_leaf(th, recent, s);
+		s->most = recent->named;
+	}
 	if (stack_identify(th->told))
 		return RECENT_UNREADABLE;
 	if (s->stack.hash != recent->hash)
-		return RECENT_OTHER;
+		return recent->named && s->prefix_hash == recent->hash ? RECENT_WHOLE
+								       : RECENT_OTHER;
 	recent->since = 0;
 	if (!recent_announce(p, recent, s) && recent->interval < CONFIRM_EVERY_MAX)
 		recent->interval *= 2;
@@ -300,7 +318,10 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 		verdict = recent_confirm(p, th, recent, s);
 		if (verdict == RECENT_SAME)
 			return 0;
-		recent_replaced(p, recent);
+		if (verdict == RECENT_WHOLE)
+			recent_flush(p, recent);
+		else
+			recent_replaced(p, recent);
 		recent->raw = 0;
 	} else {
 		recent_evict(p, recent);

@@ -46,6 +46,8 @@ struct kernel_object {
 
 /* include/linux/gfp_types.h. The numbers have been the same since 5.10. */
 #define GFP_HIGHMEM	   0x2u
+#define GFP_IO		   0x40u
+#define GFP_FS		   0x80u
 #define GFP_ZERO	   0x100u
 #define GFP_DIRECT_RECLAIM 0x400u
 #define GFP_NOWARN	   0x2000u

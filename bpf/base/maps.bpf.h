@@ -80,6 +80,7 @@ struct scratch {
 	__u32 names_given;	     /* at the begin of the event */
 	__u32 most;		     /* frames to name */
 	__u32 shortened;	     /* a caller was not named, since no more may be */
+	__u32 prefix;		     /* 0: of no interest */
 	__u8 named[1 << NAMED_BITS]; /* where a code object was named in this event: its frame */
 	__u32 served;		     /* frames found in `chunk` */
 	__s32 denied; /* may the process have more code objects remembered? 0, or enum quota_verdict
@@ -91,12 +92,13 @@ struct scratch {
 	__u32 untimed; /* walks on this CPU until one is timed */
 	__u64 since;   /* when the walk began; 0: it is not timed */
 	__u64 hash;
-	__u64 identity; /* hash over names, as far as they have been found */
-	__u64 frame;	/* next to look at */
-	__u64 leaf;	/* the innermost one */
-	__u64 floor;	/* lowest frame in its page, last time */
-	__u64 low;	/* this time */
-	__u64 first;	/* innermost frame that begins a chunk of the data stack; 0: none */
+	__u64 prefix_hash; /* pymem_msg_stack.hash, if the stack were cut after `prefix` frames */
+	__u64 identity;	   /* hash over names, as far as they have been found */
+	__u64 frame;	   /* next to look at */
+	__u64 leaf;	   /* the innermost one */
+	__u64 floor;	   /* lowest frame in its page, last time */
+	__u64 low;	   /* this time */
+	__u64 first;	   /* innermost frame that begins a chunk of the data stack; 0: none */
 	__u64 first_back;
 	__u64 interp; /* of the search for a state, up to `interpreters`: the next one to search */
 	__u64 found;

@@ -45,6 +45,8 @@ LOOP_BODY identify_step(__u32 i, struct identification *c)
 
 	if (i >= s->depth || i >= PYMEM_MAX_FRAMES)
 		return 1;
+	if (i == s->prefix)
+		s->prefix_hash = mix(c->hash, MIX2);
 	if (i >= s->most) {
 		s->shortened = 1;
 		s->truncated = 1;

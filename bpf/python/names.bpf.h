@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How many code objects the events of an image may name.
+/* How many code objects the walks of an image may name.
  *
  * To name one takes up to 16 reads, and a program can make up 128 new ones for each event. Where
- * processes are profiled that nobody chose, each image has an account: what it names, and what it
- * hands over, is taken off. NAMES_SAVED are there at first: the imports of pandas, or of a web
- * framework, take a third of them at most. And `names_rate` more come each 2^20 ns. When nothing is
- * left, an event names the NAMES_LEAST innermost frames, and a stack that is new is cut there; a
- * stack that is known is confirmed when there is enough again.
+ * processes are profiled that nobody chose, each image has an account: what its walks name, and
+ * hand over, is taken off. NAMES_SAVED are there at first: the imports of pandas, or of a web
+ * framework, take two fifths of them at most. And `names_rate` more come each 2^20 ns. When nothing
+ * is left, an event names the NAMES_LEAST innermost frames for nothing. A stack that is new is cut
+ * there. Of one that is known only these are confirmed; its callers, and all of a stack that was
+ * cut, are named when there is enough again.
  */
 #ifndef NAMES_BPF_H
 #define NAMES_BPF_H
@@ -21,8 +22,9 @@
 #define NAMES_TICK     20	  /* time is counted in units of 2^20 ns */
 #define MESSAGES_LEAST 1
 
-/* What is left on p's account after what time has added. Of two CPUs that do this at once, both may
- * add it. */
+/* What is left on p's account after what time has added. Two CPUs that do this at once may both add
+ * it; what a third takes off meanwhile may be given back. Either comes to what one event takes, or
+ * one tick brings. */
 static __always_inline __s32 names_refill(struct pymem_proc *p)
 {
 	__u64 now = bpf_ktime_get_ns() >> NAMES_TICK, passed = now - p->names_at;
@@ -58,12 +60,13 @@ static __always_inline void names_begin(struct scratch *s, struct pymem_proc *p)
 	s->names = s->names_given = left + NAMES_LEAST;
 }
 
-/* The event ends: p pays. */
+/* The event ends: p pays, unless there was nothing left when it began. So the account lacks no more
+ * than what one event of each CPU takes. */
 static __always_inline void names_end(const struct scratch *s, struct pymem_proc *p)
 {
 	__s32 used;
 
-	if (!names_rate)
+	if (!names_rate || s->names_given == NAMES_LEAST)
 		return;
 	used = s->names_given - s->names;
 	if (used)

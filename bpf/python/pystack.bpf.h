@@ -196,7 +196,9 @@ SEPARATE __u64 walk_frames(void)
 	return more != 0;
 }
 #else
-#define WALK_BATCH 4 /* frames of one iteration, which is a call */
+#define WALK_BATCH                                                                              \
+	2 /* frames of one iteration, which is a call; with 4 the verifier has twice as much to \
+	     follow */
 
 LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 {

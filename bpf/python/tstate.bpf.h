@@ -57,6 +57,7 @@ static __always_inline void scratch_begin(struct scratch *s, const struct pymem_
 	s->names = NAMES_FREE;
 	s->most = PYMEM_MAX_FRAMES;
 	s->shortened = 0;
+	s->prefix = 0;
 }
 
 /* The same value, of which the verifier knows nothing: else it follows the rest of the

@@ -12,9 +12,14 @@
 /* From here on an object is pages of its own, of which source `kernel_pages` is told. */
 #define OBJECT_MOST (2 * page_bytes)
 
+/* What may wait for memory is for the current thread, and not for an interrupt in it. What must not
+ * wait, and may begin I/O, is a large piece that has a smaller one in its place: the data of a
+ * message, a table of descriptors. */
 static __always_inline bool is_ours(__u64 flags)
 {
-	return flags & GFP_DIRECT_RECLAIM &&
+	__u64 tries = flags & GFP_ACCOUNT ? flags & (GFP_IO | GFP_FS) : 0;
+
+	return (flags & GFP_DIRECT_RECLAIM || tries) &&
 	       tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)];
 }
 

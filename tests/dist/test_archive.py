@@ -82,7 +82,9 @@ def test_static(program):
 
 
 def test_size(program):
+    """Without the tables that unwind stacks, which nothing in it does (packaging/static/no-unwind.ld)."""
     assert os.path.getsize(program) <= LIMIT
+    assert not re.search(r"eh_frame|EH_FRAME", tool("readelf", "-SlW", program))
 
 
 def test_no_paths(program):

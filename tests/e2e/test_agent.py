@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import time
+import urllib.request
 
 import harness
 import kernel_side
@@ -35,6 +36,8 @@ GROW = 5  # the line
 
 
 class Agent(Tool):
+    """It records each 5 s, unless --interval is among the options."""
+
     def __init__(self, store, *options, **how):
         super().__init__("agent", "--store", store, *options, output=False, **how)
 
@@ -95,7 +98,7 @@ def test_files_add_up(store, tmp_path):
     """Each file has what came in its time: where one ends, the next one begins, and together they have what one recording
     has, to the byte."""
     one = tmp_path / "one.pymem"
-    with stepping(tmp_path) as target, Agent(store, "--rotate", "2", "--size", "64") as agent, \
+    with stepping(tmp_path) as target, Agent(store, "--interval", "1", "--rotate", "2", "--size", "64") as agent, \
             Tool("record", "-p", target.pid, "-o", one, output=False) as tool:
         agent.says("and all that will start, to %s" % store)
         tool.attached()
@@ -185,7 +188,7 @@ def test_size(store):
     second.write_bytes(b"x" * 6 * MIB)
     third = store / second.name.replace("Z.pymem.corrupt", "Z.pymem.bak")
     third.write_bytes(b"x" * 8 * MIB)
-    with Agent(store, "--rotate", "1", "--size", "8", "--no-sources") as agent:
+    with Agent(store, "--interval", "1", "--rotate", "1", "--size", "8", "--no-sources") as agent:
         harness.until(lambda: len(files(store)) > 2, "began others")
         first.write_bytes(b"x" * 2 * MIB)
         harness.until(lambda: not first.exists(), "the oldest is gone")
@@ -193,6 +196,63 @@ def test_size(store):
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
     assert size_of(store) - third.stat().st_size <= 8 * MIB
     assert third.exists() and files(store)
+
+
+def intervals(store):
+    """Seconds of those that are recorded, but for the first and the last one."""
+    path, = files(store)
+    with sqlite3.connect("file:%s?mode=ro" % path, uri=True) as db:
+        ends = [until for until, in db.execute("SELECT until FROM interval ORDER BY id")]
+    return [after - before for before, after in zip(ends, ends[1:])][:-1]
+
+
+@pytest.mark.parametrize("options, seconds", [((), 5), (("--interval", "2"), 2)], ids=["default", "two"])
+def test_interval(store, tmp_path, options, seconds):
+    """So far apart are readings, and what was recorded is there after kill -9."""
+    with stepping(tmp_path) as target, Agent(store, *options) as agent:
+        agent.says("records")
+        steps, deadline = 0, time.monotonic() + 3.5 * seconds
+        while time.monotonic() < deadline:
+            target.step()
+            steps += 1
+            time.sleep(0.5)
+        # All of it is recorded an interval later.
+        harness.until(lambda: is_recorded(store, target.process.pid, 4 * MIB * steps), "recorded")
+        agent.process.kill()
+        agent.wait()
+    assert steps > 3
+    found = intervals(store)
+    # A late one is followed by an early one.
+    assert len(found) >= 2 and sum(found) / len(found) >= 0.8 * seconds and max(found) >= 0.9 * seconds, found
+    assert grown(image_of(files(store)[0], target.process.pid)) >= 4 * MIB * steps
+
+
+def test_what_is_soon(store, tmp_path):
+    """Alarms, last words, metrics and the end do not wait for the next reading."""
+    config = tmp_path / "agent.toml"
+    config.write_text("interval = 60\nalarm = 'process:rss>64MiB'\nlisten = '127.0.0.1:0'\n")
+    with stepping(tmp_path) as target, Agent(store, "--config", config) as agent:
+        pid = target.process.pid
+        agent.says("serves metrics at ")
+        url, = re.findall(r"serves metrics at (\S+)", agent.text())
+        harness.until(lambda: any(image_of(path, pid) for path in files(store)), "read once")
+        began = time.monotonic()
+        for _ in range(15):
+            target.step()
+        agent.says("alarm process:rss>64MiB: steps.py, PID %d" % pid)
+        line, = [line for line in agent.text().splitlines() if "alarm process:rss>64MiB: steps.py" in line]
+        assert "steps.py:%d grow: +" % GROW in line, line
+        with urllib.request.urlopen(url, timeout=harness.PATIENCE) as answer:
+            text = answer.read().decode()
+        rss, = re.findall(r'^pymem_rss_bytes\{program="steps.py"[^}]*\} (\S+)$', text, re.M)
+        assert float(rss) >= 60 * MIB, rss
+        target.process.kill()
+        harness.until(lambda: [path for path in store.iterdir() if path.name.startswith("kill-") and
+                               path.name.endswith("-%d.json" % pid)], "last words")
+        assert time.monotonic() - began < 45, "it was read again meanwhile"
+        assert grown(image_of(files(store)[0], pid)) < 60 * MIB
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert grown(image_of(files(store)[0], pid)) >= 60 * MIB
 
 
 def test_killed(store, tmp_path):

@@ -176,3 +176,21 @@ def test_objects(system, ended):
     """Sockets, data in pipes, threads: the line that made them has all of them, and half of them still; a process that
     has ended has what it had then."""
     check_objects(*counted(system, ended))
+
+
+def test_large_pieces(system):
+    """What is allocated in large pieces, with smaller ones in their place if there are none, counts too: data in sockets, and
+    a table of descriptors, which doubles."""
+    with Target(system.command, "kernel_messages") as target, Tool("-p", target.pid, *EVENTS) as tool:
+        tool.attached()
+        truth = target.go(tool.polled)
+        tool.polled()
+        tool.process.send_signal(signal.SIGINT)
+        found = tool.report()
+        assert target.end() == 0
+    image = found.image(target.pid)
+    rows = {label: sum(map(there, kinds(image, target, label).values())) for label in ("send", "table")}
+    # A piece is a power of two, and each has a record.
+    assert truth["sent"] <= rows["send"] <= 1.5 * truth["sent"], rows
+    # 8192 pointers at least.
+    assert 65536 <= rows["table"] <= 4 * 65536, rows

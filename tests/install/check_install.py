@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Installs each file of a release where users install it, does the first things that they do, and writes the table of that.
 
-  tests/install/check_install.py [--docs FILE] [--list] [ROW]…     ROW: a name, or a pattern such as 'archive-*'
+  tests/install/check_install.py [--docs FILE] [--list] [--missing] [ROW]…     ROW: a name, or a pattern such as 'archive-*'
 
 Root only. The files are those of dist (make release). Without ROW all rows are run: hours, most of them in emulated guests.
 The outcome of each is kept, in build/install/outcomes, with the sums of the files that it is of; when the last one that
@@ -36,7 +36,7 @@ LIBRARIES = "python3,libbpf1,libelf1,libjansson4,libsqlite3-0,libprotobuf-c1,lib
 # Runs "$@" in the root $0, with this machine's processes, and files in memory where it writes.
 INSIDE = ('for path in proc sys dev; do mount --rbind "/$path" "$0/$path" || exit; done; mount -t tmpfs none "$0/tmp" && '
           'exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 '
-          'PYMEM_SETTLE="${PYMEM_SETTLE:-1}" chroot "$0" "$@"')
+          'PYMEM_SETTLE="${PYMEM_SETTLE:-1}" PYMEM_PATIENCE="${PYMEM_PATIENCE:-300}" chroot "$0" "$@"')
 
 
 class Failed(Exception):
@@ -83,9 +83,11 @@ def use(root, documents, kernel=None):
     words = ["sh", "-c", script, "sh", root, "python3", "-B", "/root/installed.py", version(), documents, *USE]
     guest = [os.path.join(PROJECT, "tests", "vm", "vmtest.sh"), kernel] if kernel else []
     with open(log, "w", encoding="utf-8") as f:
-        # An emulated Python needs time to start.
+        # An emulated Python needs time to start, and the emulated verifier minutes for each load; so much more where other
+        # work is done beside it.
         subprocess.run(guest + words, cwd=PROJECT, stdout=f, stderr=subprocess.STDOUT, env=dict(
-            os.environ, PYMEM_SETTLE="20" if kernel else "1", VM_MEMORY="1000M"))
+            os.environ, PYMEM_SETTLE="20" if kernel else "1", PYMEM_PATIENCE="1800" if kernel else "300", VM_MEMORY="1000M",
+            VM_SECONDS="7200"))
     with open(log, encoding="utf-8") as f:
         said = f.read().splitlines()
     print("\n".join("    " + line for line in said))
@@ -264,10 +266,17 @@ def finish(path, known):
         write(path, table(outcomes))
 
 
+def chosen(known, patterns, missing):
+    """Of these rows, those that a pattern names, all if there is none; `missing`: without those that have passed."""
+    named = [row for row in known if not patterns or any(fnmatch.fnmatch(row.name, one) for one in patterns)]
+    return [row for row in named if not missing or isinstance(outcome(row), str)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--docs", default=os.path.join(PROJECT, "docs", "INSTALL.md"))
     parser.add_argument("--list", action="store_true", help="only the names of the rows")
+    parser.add_argument("--missing", action="store_true", help="only rows that have not passed with these files")
     parser.add_argument("rows", nargs="*")
     options = parser.parse_args()
     known = rows()
@@ -282,8 +291,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("systems are made, and BPF is used, by root: sudo make check-install")
     os.makedirs(os.path.join(WORK, "outcomes"), exist_ok=True)
-    chosen = [row for row in known if not options.rows or any(fnmatch.fnmatch(row.name, one) for one in options.rows)]
-    passed = [run_row(row) for row in chosen]
+    passed = [run_row(row) for row in chosen(known, options.rows, options.missing)]
     print("%d passed, %d failed" % (sum(passed), len(passed) - sum(passed)))
     finish(options.docs, known)
     return 0 if all(passed) else 1

@@ -50,10 +50,16 @@ own_suite()
 	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
 }
 
-# A system of the suite $1 in the folder $2, with the packages $3.
+# A system of the suite $1 in the folder $2, with the packages $3. A mirror may be some weeks behind, and lists of a release that
+# is still to come are signed for days only.
 system()
 {
-	mmdebstrap --quiet --variant=apt --include="$3" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "$1" "$2" "$(mirror)"
+	local merged='--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr'
+	# Debian 11 does without a merged /usr, and has no package that says that it is merged.
+	[ "$1" != bullseye ] || merged=
+	# shellcheck disable=SC2086 # an option, or none
+	mmdebstrap --quiet --variant=apt --include="$3" $merged --aptopt='Acquire::Check-Valid-Until "false"' \
+		--aptopt='Acquire::Retries "5"' "$1" "$2" "$(mirror)"
 	cp -L /etc/resolv.conf "$2/etc/resolv.conf"
 }
 

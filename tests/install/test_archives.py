@@ -202,12 +202,14 @@ def test_program_of_a_source_distribution(sdist, tmp_path):
     said = run(command, 1, cwd=str(folder), env=environment(PYMEM_BPF_PROGRAM=str(program)))
     assert "no program of the name pymem-bpf" in said
     program.chmod(0o755)
-    run(command, cwd=str(folder), env=environment(PYMEM_BPF_PROGRAM=str(program), PYMEM_BPF_HOMEPAGE="https://a.example/x"))
+    (folder / "packaging" / "project").write_text("# x\nHOMEPAGE=https://a.example/x\nMAINTAINER=A B <a@a.example>\n")
+    run(command, cwd=str(folder), env=environment(PYMEM_BPF_PROGRAM=str(program)))
     name, = os.listdir(str(tmp_path / "made"))
     with zipfile.ZipFile(str(tmp_path / "made" / name)) as archive:
         assert archive.read("pymem_bpf-%s.data/scripts/pymem-bpf" % VERSION) == program.read_bytes()
         about = metadata(archive.read(INFO + "/METADATA").decode())
     assert about.get_all("Project-URL") == ["Homepage, https://a.example/x"]
+    assert (about["Maintainer"], about["Maintainer-Email"]) == ("A B", "a@a.example")
 
 
 def test_reproducible(sdist, tmp_path):

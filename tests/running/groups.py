@@ -12,12 +12,13 @@ import tempfile
 import kernels
 from running import tap
 from running.commands import PROJECT, TESTS, describe, run
-from running.outcomes import FAILED, PASSED, Outcome
+from running.outcomes import FAILED, PASSED, SKIPPED, Outcome
 from running.pytest_runs import PytestJob, Tests
 from running.schedule import ALONE, CPU, HOST, Group, Job
 
 # Bounds against hangs, beside other work.
 UNIT_SECONDS, SCRIPT_SECONDS = 600, 1200
+FORMATTER = "14"  # the major version of the clang-format that decides
 E2E_PARTS = 4  # each finds out about the interpreters anew, which takes some seconds
 # What fuzz.py or libFuzzer says of an input that fails. Such a one is no accident.
 FIND = re.compile(r"Test unit written to \S*(crash|leak|oom|timeout)-|a regression case fails")
@@ -42,9 +43,20 @@ def command_job(name, command, seconds=SCRIPT_SECONDS, show=False, find=None):
     return Job(name, job)
 
 
+def formatting_job():
+    """Each clang-format has a style of its own for the same rules: one of them is the project's."""
+    name = "formatting"
+    said = subprocess.run(["clang-format", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    version = re.search(r"version (\d+)", said).group(1)
+    if version == FORMATTER:
+        return command_job(name, ["make", "format-check"])
+    return Job(name, lambda say: [Outcome(name, SKIPPED, "clang-format is %s, and the sources are formatted by %s, Debian 12's"
+                                          % (version, FORMATTER))])
+
+
 def plan_build(_):
     jobs = "-j%d" % os.cpu_count()
-    return [command_job("formatting", ["make", "format-check"]),
+    return [formatting_job(),
             command_job("clang builds it without a warning", ["make", jobs, "BUILD=build/clang", "CC=clang"]),
             command_job("arm64 cross-build", ["make", jobs, "arm64"]),
             command_job("manual page", ["mandoc", "-Tlint", "-Wwarning", "docs/pymem-bpf.8"])]

@@ -212,7 +212,7 @@ static FAKE_UNUSED void fake_append_runs(struct fake_heap *h, struct fake_file *
 static FAKE_UNUSED void fake_file(struct fake_heap *h, struct fake_file *f)
 {
 	struct snapshot_header header = {
-		.magic = SNAPSHOT_MAGIC,
+		.magic = SNAPSHOT_MAGIC_FIELD,
 		.page_shift = 12,
 		.pid = 4711,
 		.paused_ms = h->paused_ms,

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Tests of what installs and packs: tools/install-package, tools/pack-dist, and what the Makefile installs and
-releases."""
+"""Tests of what installs and packs: tools/install-package, tools/pack-dist, tools/pack-skeleton, what the Makefile installs
+and releases; and of tests/hosts."""
+import contextlib
+import io
 import os
 import re
 import shutil
@@ -9,10 +11,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(PROJECT, "tests", "hosts"))
+
+import check_hosts  # noqa: E402
 
 
 def write(folder, name, text=""):
@@ -230,6 +236,92 @@ class Release(unittest.TestCase):
         dirty = self.commands(**{name: "/of/the/builder" for name in taken})
         self.assertEqual([line for line in dirty if "/of/the/builder" in line], [])
         self.assertEqual(dirty, clean)
+
+
+# The parts of bpftool's header that tools/pack-skeleton changes. %s: a cast, of Debian 12's bpftool.
+SKELETON = """#include <bpf/libbpf.h>
+
+static int open(void)
+{
+\terr = bpf_object__open_skeleton(obj->skeleton, opts);
+}
+
+static int create(void)
+{
+\ts->data = %sx__elf_bytes(&s->data_sz);
+}
+
+static inline const void *x__elf_bytes(size_t *sz)
+{
+\tstatic const char data[] = "ELF";
+
+\t*sz = sizeof(data) - 1;
+\treturn (const void *)data;
+}
+"""
+
+
+class PackSkeleton(unittest.TestCase):
+    def pack(self, text):
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(b"ELF" * 1000)
+            f.flush()
+            done = subprocess.run([os.path.join(PROJECT, "tools", "pack-skeleton"), f.name, "x"], input=text.encode(),
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_each_bpftool(self):
+        for cast in ("(void *)", ""):
+            status, packed, said = self.pack(SKELETON % cast)
+            self.assertEqual((status, said), (0, ""))
+            self.assertIn("\ts->data = (void *)x__elf_bytes(&s->data_sz);\n\tif (!s->data) {\n", packed)
+            self.assertIn("\treturn unpack(packed, sizeof(packed), 3000);\n", packed)
+            self.assertIn("\tfree((void *)obj->skeleton->data);\n", packed)
+
+    def test_another_shape_is_refused(self):
+        status, packed, said = self.pack(SKELETON.replace("open_skeleton", "open_other") % "")
+        self.assertEqual((status, packed), (1, ""))
+        self.assertIn("bpftool's skeleton is not as it is known: 0 of", said)
+
+
+class Hosts(unittest.TestCase):
+    """tests/hosts/check_hosts.py, without a system."""
+
+    def host(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.addCleanup(setattr, check_hosts, "WORK", check_hosts.WORK)
+        check_hosts.WORK = folder.name
+        host = check_hosts.Host("suite")
+        self.addCleanup(host.log.close)
+        return host
+
+    def test_what_it_runs_is_there(self):
+        self.assertEqual(check_hosts.first_command(), "sh -c 'tools/install-deps build && make demo'")
+        for name in check_hosts.SAMPLE:
+            self.assertTrue(os.path.exists(os.path.join(PROJECT, "tests", "e2e", name)), name)
+
+    def test_steps(self):
+        host = self.host()
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            self.assertTrue(host.step("a", host.run(["sh", "-c", "echo shown; echo + a command; echo other"], 60) == 0, ["^shown"]))
+            self.assertFalse(host.step("b", host.run(["sh", "-c", "echo why; exit 3"], 60) == 0))
+        self.assertEqual((host.passed, host.failed), (1, 1))
+        lines = out.getvalue().splitlines()
+        self.assertEqual(lines[:2] + lines[-2:], ["#   shown", "ok - suite: a", "#   why", "not ok - suite: b"])
+
+    def test_what_takes_too_long_is_ended_with_all_that_it_started(self):
+        host = self.host()
+        self.assertEqual(host.run(["sh", "-c", "sleep 600 & echo $!; wait"], 1), 124)
+        pid = host.said().splitlines()[-1]
+        deadline = time.monotonic() + 60
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is gone
+            while True:
+                with open("/proc/%s/status" % pid) as f:
+                    if "\nState:\tZ" in f.read():
+                        break
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class Release(unittest.TestCase):
         self.folder = os.path.realpath(folder.name)
         for name, text in (("Makefile", MAKEFILE), ("recipe", RECIPE), ("VERSION", "1.2.3\n"),
                            ("CHANGELOG.md", "# Changelog\n\n## 1.2.3 (2026-11-30)\n\n## 1.2.2 (2026-01-01)\n"),
-                           (".gitignore", "/dist/\n/dist.new.*/\n/build/\n/log\n"),
+                           ("packaging/project", "HOMEPAGE=https://x\nMAINTAINER=X <x@x>\n"), (".gitignore", "/dist/\n/dist.new.*/\n/build/\n/log\n"),
                            ("tools/install-deps", "#!/bin/sh\necho install >> log\n")):
             self.write(name, text)
         os.chmod(os.path.join(self.folder, "tools", "install-deps"), 0o755)
@@ -163,6 +163,18 @@ class Release(unittest.TestCase):
             sums = dict(reversed(line.split()) for line in f)
         self.assertEqual(sums, {name: hashlib.sha256((name + "\n").encode()).hexdigest() for name in RELEASED})
         self.assertEqual(os.stat(os.path.join(self.folder, "dist")).st_mode & 0o777, 0o755)
+
+    def test_publisher(self):
+        """Who publishes it is set in one file; that it is not, is said first and last."""
+        self.assertNotIn("NOTE", self.release()[1])
+        for text, unset in (("HOMEPAGE=\nMAINTAINER=\n", "HOMEPAGE MAINTAINER"), ("# HOMEPAGE=x\nMAINTAINER=x\n", "HOMEPAGE"),
+                            ("HOMEPAGE=x\n", "MAINTAINER")):
+            self.write("packaging/project", text)
+            self.commit()
+            status, said, _ = self.release()
+            self.assertEqual(status, 0, said)
+            note = "make release: NOTE: not set in packaging/project: %s. Whoever" % unset
+            self.assertEqual((said.startswith(note), said.count(note)), (True, 2), said)
 
     def test_dirty(self):
         for name in ("VERSION", "unknown"):
@@ -368,6 +380,17 @@ class InstallTable(unittest.TestCase):
         self.assertEqual(text, self.TEXT)
         self.run_rows(rows[1:])
         self.assertNotEqual(self.finished(rows)[1], self.TEXT)
+
+    def test_missing(self):
+        """What has passed with these files is not run again, if that is asked for."""
+        rows = self.rows(b="fails")
+        self.assertEqual(check_install.chosen(rows, [], True), rows)
+        self.run_rows(rows)
+        self.assertEqual(check_install.chosen(rows, [], True), rows[1:])
+        self.assertEqual(check_install.chosen(rows, ["a"], True), [])
+        self.assertEqual(check_install.chosen(rows, ["a"], False), rows[:1])
+        self.write("a.tar", "of another commit")
+        self.assertEqual(check_install.chosen(rows, [], True), rows)
 
     def test_not_after_a_failure(self):
         rows = self.rows(b="fails")

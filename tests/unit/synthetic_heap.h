@@ -422,7 +422,7 @@ static inline int synthetic_file(struct synthetic_heap *h)
 	static const char names[] = "\0/usr/lib/" SYNTHETIC_FILE;
 	int fd = (int)syscall(SYS_memfd_create, "synthetic", 0);
 	struct snapshot_header header = {
-		.magic = SNAPSHOT_MAGIC,
+		.magic = SNAPSHOT_MAGIC_FIELD,
 		.page_shift = 12,
 		.pid = 1,
 		.paused_ms = -1,

@@ -131,6 +131,27 @@ static void test_no_limit(void **state)
 	assert_int_equal(rows(run), 0);
 }
 
+/* Eight groups have their turn each second, also if a reading comes less often. */
+static void test_turns(void **state)
+{
+	static char paths[30][16];
+	struct run *run = *state;
+
+	memory = (struct cgroup_memory){4000000000, 1280000, 0, 4, NO_RECLAIMS};
+	run_begin(run, NULL);
+	for (uint32_t i = 0; i < 30; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "/job%u", i);
+		table_add_image(&run->table, i + 1)->image.cgroup = paths[i];
+	}
+	run_tick(run, 1);
+	assert_int_equal(rows(run), 8);
+	run_tick(run, 2);
+	assert_int_equal(rows(run), 8 + 16);
+	/* The clock may jump. */
+	run_tick(run, 1e9);
+	assert_int_equal(rows(run), 30);
+}
+
 int main(void)
 {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, run_setup, run_teardown)
@@ -138,6 +159,7 @@ int main(void)
 		RUN(test_steps),
 		RUN(test_what_is_always_kept),
 		RUN(test_no_limit),
+		RUN(test_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

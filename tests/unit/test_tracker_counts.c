@@ -186,6 +186,29 @@ static void test_stalls(void **state)
 	assert_true(facts.stalls);
 }
 
+static int count_image(const struct counts_image *image, void *arg)
+{
+	(void)image;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* Who wants no stacks gets images, and the maps of stacks are not read at all. */
+static void test_images_alone(void **state)
+{
+	static const struct counts_reader reader = {.image = count_image, .stalled = add_up};
+	struct given *g = *state;
+	struct counts counts = tracker_counts(&g->tracker);
+	unsigned images = 0;
+
+	g->session->counts_stalls = true;
+	fake_charge(g->session, g->self, 5, true, 20);
+	fake_collect(g->session, g->self, 5, 4);
+	poll_all(g);
+	assert_int_equal(counts.ops->read(counts.self, &reader, &images), 0);
+	assert_int_equal(images, 1);
+}
+
 /* A stack whose code object never arrived: its stalls are in no line. */
 static void test_stalls_of_nobody(void **state)
 {
@@ -363,7 +386,10 @@ static void test_kernel(void **state)
 	assert_int_equal(model_kernel_bytes(&p->kernel), 0);
 	g->session->counts_kernel = true;
 	fake_proc(g->session, g->self)->kernel_unkept[PYMEM_KERNEL_TABLES] = 12288;
+	/* Of objects without a place nobody learns the end: they don't count as still there. */
+	fake_proc(g->session, g->self)->kernel_unkept[PYMEM_KERNEL_SOCKETS] = 5000;
 	p = process(built(g, false), g->self);
+	assert_int_equal(p->kernel.unknown, 5000 + 100);
 	assert_int_equal(p->kernel.bytes[PYMEM_KERNEL_TABLES], 81920 + 4096 - 8192 + 12288);
 	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_UNDELIVERED], 4096);
 	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_OTHER_TASK], -8192);
@@ -694,21 +720,14 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_live),
-		TEST(test_digest),
-		TEST(test_unknown_frames),
-		TEST(test_taken),
-		TEST(test_when),
-		TEST(test_late),
-		TEST(test_after_record),
-		TEST(test_not_reported),
-		TEST(test_facts),
-		cmocka_unit_test(test_any_history),
-		TEST(test_extras),
-		TEST(test_stalls),
-		TEST(test_stalls_of_nobody),
-		TEST(test_cached),
-		TEST(test_cached_names),
+		TEST(test_live),	   TEST(test_digest),
+		TEST(test_unknown_frames), TEST(test_taken),
+		TEST(test_when),	   TEST(test_late),
+		TEST(test_after_record),   TEST(test_not_reported),
+		TEST(test_facts),	   cmocka_unit_test(test_any_history),
+		TEST(test_extras),	   TEST(test_stalls),
+		TEST(test_images_alone),   TEST(test_stalls_of_nobody),
+		TEST(test_cached),	   TEST(test_cached_names),
 		TEST(test_cached_ended),
 		TEST(test_kernel),
 		TEST(test_kernel_ended),

@@ -272,14 +272,83 @@ static void test_described_at_the_end(void **state)
 	assert_non_null(image(g, 2)->argv);
 }
 
+/* --- scans of /proc --- */
+
+#define SCAN_LEAST_MS 50 /* tracker_scan.c: after one that took no time */
+
+/* True if /proc is scanned after `ms`, and not a millisecond earlier. */
+static bool scans_after(struct given *g, uint64_t ms)
+{
+	unsigned before = g->tracker.scan;
+
+	now_ms += ms - 1;
+	assert_int_equal(tracker_rescan(&g->tracker), 0);
+	assert_int_equal(g->tracker.scan, before);
+	now_ms++;
+	assert_int_equal(tracker_rescan(&g->tracker), 0);
+	return g->tracker.scan == before + 1;
+}
+
+static void test_scans_become_rare(void **state)
+{
+	static const unsigned pauses_ms[] = {3000, 6000, 12000, 24000, 30000, 30000};
+	struct given *g = *state;
+
+	now_ms += SCAN_LEAST_MS;
+	assert_int_equal(tracker_rescan(&g->tracker), 0);
+	for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++)
+		assert_true(scans_after(g, pauses_ms[i]));
+}
+
+/* What a Python forked before it was tracked is looked for at once, and then as often as at first.
+ */
+static void test_new_python_is_scanned_for(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+	char reason[256];
+
+	now_ms += SCAN_LEAST_MS;
+	assert_int_equal(tracker_rescan(&g->tracker), 0);
+	assert_true(scans_after(g, 3000));
+	begin_children(pids);
+	g->session->identify_error = 0;
+	assert_int_equal(tracker_attach(&g->tracker, pids[0], reason, sizeof(reason)), 0);
+	g->session->identify_error = -ENOENT;
+	assert_true(scans_after(g, SCAN_LEAST_MS));
+	assert_true(scans_after(g, 3000));
+	assert_true(scans_after(g, 6000));
+	end_children(pids);
+}
+
+static void test_dropped_message_is_scanned_for(void **state)
+{
+	struct given *g = *state;
+
+	now_ms += SCAN_LEAST_MS;
+	assert_int_equal(tracker_rescan(&g->tracker), 0);
+	assert_true(scans_after(g, 3000));
+	g->session->dropped_messages++;
+	assert_true(scans_after(g, SCAN_LEAST_MS));
+	assert_true(scans_after(g, 3000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_end_is_limited),	 TEST(test_children_are_limited),
-		TEST(test_children_are_taken),	 TEST(test_children_are_asked_for),
-		TEST(test_taking_is_limited),	 TEST(test_busy_is_tried_again),
-		TEST(test_busy_to_the_end),	 TEST(test_busy_while_held),
-		TEST(test_described_when_known), TEST(test_described_at_the_end),
+		TEST(test_end_is_limited),
+		TEST(test_children_are_limited),
+		TEST(test_children_are_taken),
+		TEST(test_children_are_asked_for),
+		TEST(test_taking_is_limited),
+		TEST(test_busy_is_tried_again),
+		TEST(test_busy_to_the_end),
+		TEST(test_busy_while_held),
+		TEST(test_described_when_known),
+		TEST(test_described_at_the_end),
+		TEST(test_scans_become_rare),
+		TEST(test_new_python_is_scanned_for),
+		TEST(test_dropped_message_is_scanned_for),
 	};
 
 	return cmocka_run_group_tests_name("tracker's waits", tests, NULL, NULL);

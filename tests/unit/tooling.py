@@ -3,6 +3,7 @@
 """Tests of the tools: what make does before it installs; how the outputs of guests are read
 (tests/vm/kernels.py); with which of the verifier's figures a kernel is compared (tests/verifier/compare.py)."""
 import contextlib
+import glob
 import io
 import os
 import re
@@ -61,7 +62,7 @@ class Make(unittest.TestCase):
         for target in ("check", "check-fast", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
                        "demo", "check-arm64", "check-wheel", "check-fleet", "check-memory-profiler",
                        "check-cpython", "dist", "check-dist",
-                       "deb", "rpm", "check-deb", "image", "check-install"):
+                       "deb", "rpm", "check-deb", "image", "check-install", "check-hosts"):
             with self.subTest(target):
                 self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
 
@@ -157,6 +158,39 @@ class Packages(unittest.TestCase):
         self.assertRegex(spec, r"(?m)^\* Fri Jan 02 1970 .* - %s-1$" % re.escape(version))
         self.assertNotIn("@", re.sub(r"<.*>", "", spec))
 
+    def published(self, goal, project, path):
+        """A file of what tools/package makes of a small tree whose packaging/project has this text."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("tools/package", "packaging", "Makefile", "VERSION", "CHANGELOG.md"):
+                source, target = os.path.join(PROJECT, name), os.path.join(folder, "x", name)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, target)
+            for name, text in (("packaging/project", project), ("python/x", ""), ("tests/x", ""), ("bench/x", "")):
+                os.makedirs(os.path.join(folder, "x", os.path.dirname(name)), exist_ok=True)
+                with open(os.path.join(folder, "x", name), "w") as f:
+                    f.write(text)
+            subprocess.run([os.path.join(folder, "x", "tools", "package"), goal], check=True, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, env=clean_environment(BUILD=os.path.join(folder, "out")))
+            found, = glob.glob(os.path.join(folder, "out", "packages", path))
+            with open(found) as f:
+                return f.read()
+
+    def test_publisher(self):
+        """Page and maintainer are those of packaging/project, whatever characters they have; or no page, and a name."""
+        whole = "HOMEPAGE=https://a.example/?x=1&y=|\nMAINTAINER=A & B <a@a.example>\n"
+        spec = self.published("spec", whole, "rpm/pymem-bpf.spec")
+        self.assertRegex(spec, r"(?m)^URL: +https://a\.example/\?x=1&y=\|$")
+        self.assertRegex(spec, r"(?m)^\* .* A & B <a@a\.example> - ")
+        spec = self.published("spec", "HOMEPAGE=\nMAINTAINER=\n", "rpm/pymem-bpf.spec")
+        self.assertNotRegex(spec, r"(?m)^URL:")
+        self.assertIn(" pymem-bpf authors <authors@pymem-bpf.invalid> - ", spec)
+        if shutil.which("dh"):
+            dsc = self.published("deb-source", whole, "deb/*.dsc")
+            self.assertIn("\nMaintainer: A & B <a@a.example>\nHomepage: https://a.example/?x=1&y=|\n", dsc)
+            dsc = self.published("deb-source", "HOMEPAGE=\nMAINTAINER=\n", "deb/*.dsc")
+            self.assertIn("\nMaintainer: pymem-bpf authors <authors@pymem-bpf.invalid>\n", dsc)
+            self.assertNotIn("\nHomepage:", dsc)
+
     @unittest.skipUnless(os.path.exists(os.path.join(PROJECT, ".git")), "not a tree of git")
     def test_files_without_git(self):
         """All that a release of the sources has in it, links too, and nothing that builds leave there."""
@@ -214,6 +248,28 @@ class CheckBuild(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertRegex(said, r"libbpf is too old: 1\.0 or newer is needed, which Debian 12 has\n")
         self.assertRegex(said, r"headers of the kernel are too old")
+        self.assertIn("check-build: the static program of a release needs nothing of this: docs/INSTALL.md\n", said)
+
+    def test_too_old_to_install(self):
+        """Said before anything is installed: there are no packages that would do."""
+        systems = (("debian", "11", True), ("debian", "12", False), ("ubuntu", "22.04", True), ("ubuntu", "24.04", False),
+                   ("fedora", "11", False))
+        for name, number, old in systems:
+            with self.subTest(name + number), tempfile.TemporaryDirectory() as folder:
+                with open(os.path.join(PROJECT, "tools", "install-deps")) as f:
+                    script = f.read().replace("/etc/os-release", os.path.join(folder, "os-release"))
+                with open(os.path.join(folder, "os-release"), "w") as f:
+                    f.write('ID=%s\nVERSION_ID="%s"\nPRETTY_NAME="That System"\n' % (name, number))
+                for tool, text in (("apt-get", "echo installs; exit 9"), ("apt-cache", "exit 0"), ("dpkg-query", "exit 1")):
+                    with open(os.path.join(folder, tool), "w") as f:
+                        f.write("#!/bin/sh\n%s\n" % text)
+                    os.chmod(os.path.join(folder, tool), 0o755)
+                done = subprocess.run(["sh", "-c", script, "sh", "build"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      env=dict(os.environ, PATH=folder + ":" + os.environ["PATH"]))
+                said = done.stdout.decode()
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual("can't be built on That System" in said, old, said)
+                self.assertEqual("installs" in said or "sudo apt-get" in said, not old, said)
 
     def test_missing(self):
         status, said = self.check(clang="no-such-clang")
@@ -345,6 +401,24 @@ class Verifier(unittest.TestCase):
             by_clang = {14: {**figures("6.1.0", 1000), **figures("5.10.0", 900)}, 19: figures("6.1.0", 1300)}
             compare.write_kept(by_clang)
             self.assertEqual(compare.read_kept(), by_clang)
+
+    def test_update_of_another_clang(self):
+        """Its figures stand beside the others; the page keeps those of the oldest."""
+        with tempfile.TemporaryDirectory() as folder:
+            page, kept = os.path.join(folder, "page"), os.path.join(folder, "verifier.txt")
+            with open(page, "w") as f:
+                f.write(compare.BEGIN + compare.END)
+            for clang, insns in ((14, 1000), (19, 1300), (14, 1001)):
+                row = "6.1.0 lines rss_stat %d 1 100 50\n" % insns
+                with unittest.mock.patch.multiple(
+                        compare, BUILD=folder, PAGE=page, KEPT=kept, built_by=lambda clang=clang: clang,
+                        measure=lambda row=row: (row.encode(), compare.parse(row))):
+                    self.assertEqual(compare.update(), 0)
+                    found = compare.read_kept()
+                self.assertEqual(found[clang], figures("6.1.0", insns))
+                with open(page) as f:
+                    self.assertIn("| rss_stat | %d |" % (insns if clang == 14 else 1000), f.read())
+            self.assertEqual(set(found), {14, 19})
 
     def test_take_over(self):
         kept = {**figures("6.1.7", 1), **figures("6.12.3", 2)}

@@ -158,6 +158,21 @@ class Ends(Folder):
             self.assertFalse(os.path.exists("/proc/" + f.read().strip()), "what it ran goes on")
 
 
+class Formatting(Folder):
+    def test_only_by_the_one_that_decides(self):
+        """Another clang-format is a skip with its reason; that one is run."""
+        self.addCleanup(os.environ.update, PATH=os.environ["PATH"])
+        os.environ["PATH"] = self.folder + ":" + os.environ["PATH"]
+        for version in ("14.0.6", "19.1.7"):
+            self.program("clang-format", "#!/bin/sh\necho 'Debian clang-format version %s'\n" % version)
+            job = groups.formatting_job()
+            if version.startswith(groups.FORMATTER + "."):
+                self.assertEqual([o.status for o in job.run(print)], [PASSED])
+            else:
+                skipped, = job.run(print)
+                self.assertEqual((skipped.status, skipped.text[:18]), (SKIPPED, "clang-format is 19"))
+
+
 class Again(unittest.TestCase):
     def settle(self, found):
         out = io.StringIO()

@@ -194,7 +194,7 @@ def write_kept(by_clang):
 
 
 def update():
-    """Figures of the clang that built the programs; those of others stay."""
+    """Figures of the clang that built the programs; those of others stay. The page has the oldest's, which builds releases."""
     keep(measure()[0])
     by_clang, clang = read_kept() if os.path.exists(KEPT) else {}, built_by()
     kept = by_clang.get(clang, {})
@@ -203,6 +203,8 @@ def update():
             kept = take_over(kept, parse(f.read()))
     by_clang[clang] = kept
     write_kept(by_clang)
+    if clang != min(by_clang):
+        return 0
     with open(PAGE) as f:
         page = f.read()
     before, rest = page.split(BEGIN)

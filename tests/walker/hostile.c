@@ -340,6 +340,20 @@ static void expect_same(const struct truth *t, uint64_t hash)
 		walker_broken("code objects that are there count as replaced");
 }
 
+/* Visits until the stack has another name. `replaced`: its code objects were. */
+static void expect_other(const struct truth *t, bool replaced)
+{
+	uint64_t hash = walker_stack_hash(), dynamic;
+
+	walker_proc.dynamic_until = dynamic = 1; /* long ago */
+	for (unsigned i = 0; i < 2 * EVENTS && walker_stack_hash() == hash; i++)
+		event(t);
+	if (walker_stack_hash() == hash || !walker_stack_hash())
+		walker_broken("a known stack is not confirmed");
+	if (replaced != (walker_proc.dynamic_until != dynamic))
+		walker_broken("code objects count as replaced, or not, and it is not so");
+}
+
 static void check_cut_stack(const struct truth *t)
 {
 	uint64_t cut;
@@ -353,17 +367,18 @@ static void check_cut_stack(const struct truth *t)
 		expect_same(t, cut);
 		check_account_event();
 	}
-	walker_clock_on(SAVED);
-	for (unsigned i = 0; i < 2 * EVENTS; i++)
-		expect_same(t, cut);
-	if (walker_proc.names_left > SAVED)
-		walker_broken("an account has more than it may");
 	oracle_case("the same, when its code objects are replaced then");
 	codes_change(4 * EVENTS);
-	for (unsigned i = 0; i < 2 * EVENTS && walker_stack_hash() == cut; i++)
-		event(t);
-	if (walker_stack_hash() == cut)
-		walker_broken("a stack that was cut is not confirmed");
+	expect_other(t, true);
+	oracle_case("the same, when it may be named as a whole");
+	walker_clock_on(SAVED);
+	expect_other(t, false);
+	if (walker_proc.names_left > SAVED)
+		walker_broken("an account has more than it may");
+	expect_same(t, walker_stack_hash());
+	oracle_case("the same, when its code objects are replaced then");
+	codes_change(5 * EVENTS);
+	expect_other(t, true);
 }
 
 /* A stack that is known as a whole stays what it is while the account is empty. */
@@ -378,14 +393,52 @@ static void check_whole_stack(const struct truth *t)
 	frames_enter();
 	event(t);
 	whole = walker_stack_hash();
-	walker_limit_names(1, 0);
-	for (unsigned i = 0; i < 2 * EVENTS; i++) {
-		expect_same(t, whole);
-		check_account_event();
+	for (int left = 0; left < NAMED; left += NAMED / 2) {
+		walker_limit_names(1, left);
+		walker_proc.dynamic_until = 1;
+		for (unsigned i = 0; i < 2 * EVENTS; i++)
+			expect_same(t, whole);
 	}
 	walker_clock_on(SAVED);
 	for (unsigned i = 0; i < 2 * EVENTS; i++)
 		expect_same(t, whole);
+	oracle_case("a known stack whose code objects are replaced, the account is full");
+	codes_change(6 * EVENTS);
+	expect_other(t, true);
+	oracle_case("a known stack whose code objects are replaced, the account is empty");
+	walker_limit_names(1, 0);
+	codes_change(7 * EVENTS);
+	expect_other(t, true);
+	end();
+}
+
+/* An account that was empty for long has what time brings, no less and no more. */
+static void check_refill(const struct truth *t)
+{
+	begin("an account that fills again", t);
+	frames_make(0);
+	codes_make();
+	frames_enter();
+	walker_limit_names(3, 0);
+	for (unsigned i = 0; i < 20 * EVENTS; i++) {
+		codes_change(8 * EVENTS + i);
+		stack_change(i);
+		event(t);
+	}
+	walker_clock_on(100);
+	walker_limit_names(3, walker_proc.names_left);
+	walker_clock_on(1000);
+	stack_change(0);
+	codes_change(7 * EVENTS);
+	event(t);
+	if (walker_proc.names_left > 3000 ||
+	    walker_proc.names_left < 3000 - NAMED - SENDS_AT_FIRST - LAST_SENDS)
+		walker_broken("an account has not what time brings");
+	walker_clock_on(2 * SAVED);
+	walker_proc.names_left = 0;
+	event(t);
+	if (walker_proc.names_left > SAVED || walker_proc.names_left < SAVED / 2)
+		walker_broken("an account does not get full");
 	end();
 }
 
@@ -420,6 +473,7 @@ static long check_account(const struct truth *t)
 	check_cut_stack(t);
 	end();
 	check_whole_stack(t);
+	check_refill(t);
 	walker_limit_names(0, 0);
 	return reads;
 }

@@ -3,9 +3,14 @@
  * an agent profiles all Python processes of the host all the time, and keeps as much of it as fits
  * into a folder of a fixed size.
  *
- * There is one loop. Once a second it reads the figures and writes what has changed
- * (agent_files.c). Nothing that happens to its files ends it. It ends at SIGTERM or SIGINT, and
- * when the figures themselves can't be read any more: then a service manager starts it anew. */
+ * There is one loop. Every few seconds (--interval) a pass reads the figures and writes what has
+ * changed (agent_files.c). Most of what a pass costs does not depend on how much has changed, so on
+ * a quiet host it is the number of passes that costs. What must be soon does not wait for one:
+ * alarms read sizes each second, without stacks; the BPF side wakes the loop for processes that
+ * begin, end, or are killed; metrics are read when they are asked for.
+ *
+ * Nothing that happens to its files ends it. It ends at SIGTERM or SIGINT, and when the figures
+ * themselves can't be read any more: then a service manager starts it anew. */
 #include "agent/agent.h"
 
 #include <errno.h>
@@ -22,12 +27,9 @@
 #include "python/examiner.h"
 
 #define NS	     1000000000ULL
-#define TICK_NS	     NS
-#define STATUS_NS    (10 * NS)
 #define ENDED_BYTES  (1u << 20)	  /* of a report that nobody reads */
 #define READER_BYTES (256u << 20) /* of reports of a recording */
 #define SOURCE_PART  64		  /* of the size of all recordings: source texts of one */
-#define ALARM_PART   64		  /* the same: an alarm's report */
 #define MIB(bytes)   ((double)(bytes) / (1 << 20))
 
 static void print_line(const char *format, va_list args)
@@ -59,7 +61,7 @@ void agent_complain(const char *format, ...)
 
 /* --- while it runs --- */
 
-static void end(struct agent *a, int err)
+void agent_end(struct agent *a, int err)
 {
 	a->error = a->error ?: err;
 	loop_stop(a->loop);
@@ -68,54 +70,7 @@ static void end(struct agent *a, int err)
 static void on_polled(void *arg, int err)
 {
 	if (err)
-		end(arg, err);
-}
-
-static void on_tick(void *arg)
-{
-	struct agent *a = arg;
-	/* Messages come before figures. */
-	int err = profiler_poll(a->profiler);
-
-	err = err ?: agent_tick_files(a);
-	agent_pss_tick(a);
-	agent_tell_more_deaths(a, false);
-	if (err) {
-		end(a, err);
-		return;
-	}
-	alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
-	agent_tick_budget(a);
-}
-
-static unsigned count_processes(const struct agent *a)
-{
-	unsigned count = 0;
-	uint32_t image = 0;
-
-	while (recorder_next_image(a->recorder, &image))
-		count++;
-	return count;
-}
-
-static void on_status(void *arg)
-{
-	struct agent *a = arg;
-
-	if (*a->trouble || *a->trim_trouble)
-		notify_send(&a->notify, "STATUS=%s", *a->trouble ? a->trouble : a->trim_trouble);
-	else
-		notify_send(&a->notify,
-			    "STATUS=%u Python processes; %u recordings have %.1f of %.0f MiB",
-			    count_processes(a), a->sizes.files, MIB(a->sizes.bytes),
-			    MIB(a->options.store_bytes));
-}
-
-static void on_watchdog(void *arg)
-{
-	const struct agent *a = arg;
-
-	notify_send(&a->notify, "WATCHDOG=1");
+		agent_end(arg, err);
 }
 
 static void on_end(void *arg, const struct signalfd_siginfo *info)
@@ -123,7 +78,7 @@ static void on_end(void *arg, const struct signalfd_siginfo *info)
 	struct agent *a = arg;
 
 	agent_say(a, "ends: %s", strsignal((int)info->ssi_signo));
-	end(a, 0);
+	agent_end(a, 0);
 }
 
 /* --- SIGHUP --- */
@@ -145,12 +100,14 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 {
 	struct agent *a = arg;
 	struct agent_options *o = &a->options, asked = {};
+	bool moved;
 
 	(void)info;
 	if (!a->reload || a->reload(a->reload_arg, &asked) || agent_push_reload(a->push, &asked)) {
 		agent_complain("goes on as it was");
 		return;
 	}
+	moved = agent_has_other_times(o, &asked);
 	keep(strcmp(asked.store, a->store.path) != 0, "--store");
 	keep(asked.no_sources != o->no_sources, "--no-sources");
 	keep(asked.max_stacks != o->max_stacks, "--max-stacks");
@@ -163,6 +120,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.pss != o->pss, "--pss");
 	keep(asked.alarm_heap != o->alarm_heap, "--alarm-heap");
 	o->metrics_lines = asked.metrics_lines;
+	o->interval = asked.interval;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
 	recorder_limit_sources(a->recorder, o->store_bytes / SOURCE_PART);
@@ -173,6 +131,8 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	o->alarm_heap_bytes = asked.alarm_heap_bytes;
 	limit_heaps(a);
 	alarms_set(a->alarms, &o->alarms);
+	if (moved)
+		agent_start_timers(a);
 	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
 		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
 }
@@ -368,11 +328,8 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
-	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
-	if (a->notify.watchdog_ns)
-		loop_timer_start(a->loop, &a->watchdog, 0, a->notify.watchdog_ns / 2, on_watchdog,
-				 a);
+	agent_start_timers(a);
+	agent_start_telling(a);
 	notify_send(&a->notify, "READY=1");
 	agent_say(a, "records %d Python process%s, and all that will start, to %s", count,
 		  count == 1 ? "" : "es", a->store.path);
@@ -387,8 +344,7 @@ static int finish(struct agent *a)
 	int err;
 
 	notify_send(&a->notify, "STOPPING=1\nSTATUS=ending the recording");
-	loop_timer_stop(&a->tick);
-	loop_timer_stop(&a->status);
+	agent_stop_timers(a);
 	agent_push_stop(a->push);
 	agent_metrics_close(a->metrics);
 	a->metrics = NULL;

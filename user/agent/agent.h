@@ -14,6 +14,7 @@ struct agent_options {
 	const char *store;	  /* the folder of its recordings */
 	size_t store_bytes;	  /* of all recordings together */
 	double rotate;		  /* seconds of a recording; then another one begins */
+	double interval;	  /* seconds from one reading of all figures to the next */
 	const char *config;	  /* the file that was read; NULL: none */
 	const char **alarm_texts; /* as they were given; agent_run() does not look at them */
 	size_t alarm_count;

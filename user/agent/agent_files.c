@@ -20,7 +20,7 @@
 #define PARTS	     8 /* recordings of equal size in the folder */
 #define NS	     1000000000ULL
 #define RETRY_NS     (10 * NS)
-#define TRIM_TICKS   5
+#define TRIM_NS	     (5 * NS)
 #define BACK_SECONDS 5
 #define MIB(bytes)   ((double)(bytes) / (1 << 20))
 
@@ -73,6 +73,7 @@ int agent_trim(struct agent *a)
 	uint64_t words = 0;
 	int err = agent_trim_deaths(a, &words), failed;
 
+	a->trimmed_ns = clock_ns(CLOCK_MONOTONIC);
 	failed = store_trim(&a->store, keep, most - most / PARTS - words, &a->sizes);
 	err = err ?: failed;
 	a->sizes.bytes += words;
@@ -184,7 +185,7 @@ int agent_tick_files(struct agent *a)
 	} else if (back || is_large(a) || is_old(a)) {
 		agent_begin_file(a);
 	}
-	if (++a->ticks % TRIM_TICKS == 0)
+	if (clock_ns(CLOCK_MONOTONIC) - a->trimmed_ns >= TRIM_NS)
 		agent_trim(a);
 	return 0;
 }

@@ -17,7 +17,8 @@
 #include "record/recorder.h"
 #include "report/profiler.h"
 
-#define TROUBLE 512 /* bytes of what is said of it */
+#define TROUBLE	   512 /* bytes of what is said of it */
+#define ALARM_PART 64  /* of the size of all recordings: an alarm's report */
 
 struct agent {
 	struct agent_options options;
@@ -31,7 +32,7 @@ struct agent {
 	struct agent_push *push;       /* NULL: they are not pushed */
 	struct agent_pss *pss;	       /* NULL: it is not read */
 	struct loop *loop;
-	struct loop_timer tick, status, watchdog;
+	struct loop_timer pass, alarm, budget, status, watchdog;
 	struct notify notify;
 	struct source_cache *sources; /* of the recording that is written; NULL: none are kept */
 	struct store store;
@@ -47,7 +48,7 @@ struct agent {
 	uint64_t unrecorded_ns;	     /* without a recording, in all, but for now */
 	uint64_t write_errors;
 	double clocks_apart; /* CLOCK_REALTIME and CLOCK_MONOTONIC, in seconds; 0: not known yet */
-	unsigned ticks;
+	uint64_t trimmed_ns; /* when old recordings were removed last: CLOCK_MONOTONIC */
 	/* agent_deaths.c: processes that signals have ended since then (CLOCK_MONOTONIC) */
 	uint64_t deaths_since_ns;
 	unsigned deaths[DEATH_CAUSES];
@@ -69,6 +70,20 @@ void agent_say(const struct agent *agent, const char *format, ...)
 /* The same of what went wrong, also if it is quiet. */
 void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Ends the loop. `err`: why, -errno; 0: it was asked to end. */
+void agent_end(struct agent *agent, int err);
+
+/* agent_timers.c */
+/* Starts, or starts anew, the timers whose times are options. */
+void agent_start_timers(struct agent *agent);
+/* True if these times differ: else timers go on as they are, so that many signals to read options
+ * again do not keep a pass from coming. */
+bool agent_has_other_times(const struct agent_options *options, const struct agent_options *asked);
+/* Tells the service manager from time to time how it is, until the end, if there is one. */
+void agent_start_telling(struct agent *agent);
+/* Stops all of these but the watchdog's: the end may take a while. */
+void agent_stop_timers(struct agent *agent);
+
 /* agent_deaths.c. agent_killed(): a report_killed_fn; `arg` is the agent. agent_trim_deaths()
  * removes old files; `*bytes` becomes what the others need. 0 or -errno. */
 void agent_killed(const struct model *model, const struct model_process *process, void *arg);
@@ -77,8 +92,8 @@ int agent_trim_deaths(struct agent *agent, uint64_t *bytes);
 void agent_tell_more_deaths(struct agent *agent, bool ends);
 
 /* agent_shed.c */
-/* Once a second, after the figures were read: looks at what the agent uses itself, when a window is
- * over, and sheds what is beyond its budget. What it sheds is said, and failures are. */
+/* Once a window: looks at what the agent uses itself, and sheds what is beyond its budget. What it
+ * sheds is said, and failures are. */
 void agent_tick_budget(struct agent *agent);
 /* The agent's memory in bytes, without its helpers; 0: it can't be read. agent_rss(): what is
  * resident. agent_memory(): of it what is its own, and not a part of a file, of the program, or of
@@ -89,8 +104,9 @@ uint64_t agent_memory(void);
 /* agent_files.c: which recording is written */
 /* Begins a recording, or another one. If that fails it is said, once, and tried again later. */
 void agent_begin_file(struct agent *agent);
-/* Once a second: writes what has changed, begins another recording if it is time, removes old ones,
- * or tries again. 0; -errno of the figures, which can't be read, as was said: nothing can go on. */
+/* Once an interval: writes what has changed, begins another recording if it is time, removes old
+ * ones, or tries again. 0; -errno of the figures, which can't be read, as was said: nothing can go
+ * on. */
 int agent_tick_files(struct agent *agent);
 /* Removes old recordings, so that there is room for what comes until the next time. 0 or -errno,
  * which is said. */

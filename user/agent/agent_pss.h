@@ -21,7 +21,7 @@ struct agent_pss_figures {
 int agent_pss_fork(struct agent *agent);
 /* Reads from now on, in the agent's loop. 0, or an exit status after it was explained. */
 int agent_pss_watch(struct agent *agent);
-/* Once a second, after the figures were read: which processes there are. */
+/* Once an interval, after the figures were read: which processes there are. */
 void agent_pss_tick(struct agent *agent);
 /* Fills the `pss` of rows of the model: pss_book_put(). `figures`: NULL, or what becomes the
  * figures. 0 or -ENOMEM. Only if agent->pss is not NULL. */

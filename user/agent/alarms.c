@@ -2,10 +2,11 @@
 /* Problem: a recording says afterwards what made a service grow. Somebody must know before it is
  * killed that it grows at all, and must not be woken by each collection of garbage.
  *
- * The agent reads the RSS of all processes once a second anyway; what passes is noted here. Samples
- * are kept of a fixed number of bins (model/alarm_slope.h), so memory is bounded by the number of
- * processes. Slopes cost most: they are computed when a bin is complete, and only where the size
- * has changed enough. */
+ * What passes when the agent reads figures is noted here, and where it reads them less often than
+ * once a second, the sizes alone are read in between (alarms_read()): that costs a part of it,
+ * since no stacks are read. Samples are kept of a fixed number of bins (model/alarm_slope.h), so
+ * memory is bounded by the number of processes. Slopes cost most: they are computed when a bin is
+ * complete, and only where the size has changed enough. */
 #include "agent/alarms.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 	struct alarms *a = self;
 	const struct counts_reader passing = {
 		.image = pass_image,
-		.stack = pass_stack,
+		.stack = reader->stack ? pass_stack : NULL,
 		.thread = pass_thread,
 		.line = pass_line,
 		.wants = reader->wants ? pass_wants : NULL,
@@ -153,6 +154,20 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 	a->reader = reader;
 	a->reader_arg = arg;
 	return a->counts.ops->read(a->counts.self, &passing, a);
+}
+
+/* Nobody else wants it. */
+static int drop_image(const struct counts_image *image, void *arg)
+{
+	(void)image, (void)arg;
+	return 0;
+}
+
+int alarms_read(struct alarms *a)
+{
+	static const struct counts_reader images = {.image = drop_image};
+
+	return read_counts(a, &images, NULL);
 }
 
 static int take_ended(void *self, bool all, const struct counts_reader *reader, void *arg)

@@ -2,7 +2,7 @@
 /* The agent's alarms: what of the host's processes, programs and control groups grows, or is large.
  *
  * Order of the calls: alarms_new(), alarms_set(), alarms_counts() before the first reading of
- * figures; then alarms_tick() once a second, after they were read. */
+ * figures, or alarms_read() reads sizes; then comes alarms_tick(), once a second. */
 #ifndef ALARMS_H
 #define ALARMS_H
 
@@ -40,8 +40,12 @@ void alarms_each(const struct alarms *alarms,
  * group. */
 bool alarms_are_met(const struct alarms *alarms, uint32_t image);
 
+/* Reads the sizes of all processes: for who calls alarms_tick() more often than figures are read. 0
+ * or -errno. */
+int alarms_read(struct alarms *alarms);
 /* Looks whether alarms are met, and tells those: a line on stderr, a file in the store. Each report
- * of a process may have `most` bytes. Failures are told, too. */
+ * of a process may have `most` bytes. Failures are told, too. Once a second, or as often as figures
+ * are read, after that. */
 void alarms_tick(struct alarms *alarms, size_t most);
 
 #endif

@@ -18,6 +18,7 @@
 #define CONFIG_BEFORE "/etc/pymem-bpf/agent.conf" /* not TOML: it is not read any more */
 #define SIZE	      (256u << 20)
 #define ROTATE	      21600.0
+#define INTERVAL      5.0
 #define MAX_STACKS    65536
 #define MAX_PROCESSES 4096
 #define RING_BYTES    (8192u << 10)
@@ -46,6 +47,14 @@
 		 .most = 1e9,                                                             \
 		 .help = "begin another recording after SEC seconds; 30m, 1h (6h), or\n"  \
 			 "when one has an eighth of --size"},                             \
+		{.name = "interval",                                                      \
+		 .argument = "SEC",                                                       \
+		 .type = OPTION_SECONDS,                                                  \
+		 AT(interval),                                                            \
+		 .least = 1,                                                              \
+		 .most = 60,                                                              \
+		 .help = "read and record every SEC seconds (5): what is recorded has\n"  \
+			 "times of SEC, and the agent costs less"},                       \
 		{.name = "no-sources",                                                    \
 		 .type = OPTION_FLAG,                                                     \
 		 AT(no_sources),                                                          \
@@ -231,6 +240,7 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->store = o->store ?: other->store;
 	o->store_bytes = o->store_bytes ?: other->store_bytes;
 	o->rotate = o->rotate > 0 ? o->rotate : other->rotate;
+	o->interval = o->interval > 0 ? o->interval : other->interval;
 	o->no_sources |= other->no_sources;
 	o->max_stacks = o->max_stacks ?: other->max_stacks;
 	o->max_processes = o->max_processes ?: other->max_processes;
@@ -310,6 +320,7 @@ static int load(void *arg, struct agent_options *o)
 		.store = AGENT_STORE,
 		.store_bytes = SIZE,
 		.rotate = ROTATE,
+		.interval = INTERVAL,
 		.max_stacks = MAX_STACKS,
 		.max_processes = MAX_PROCESSES,
 		.ring_bytes = RING_BYTES,

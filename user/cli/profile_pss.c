@@ -3,8 +3,10 @@
 #include "cli/profile_pss.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "model/pss_book.h"
 
 #define ROUND_NS 1000000000ULL
 
@@ -16,15 +18,35 @@ int profile_pss_fork(struct profile_pss *pss)
 	return err;
 }
 
+/* The next one, behind `*image`, that may be read. 0: there is none. */
+static pid_t next_readable(struct profile_pss *pss, uint32_t *image)
+{
+	const int64_t most = PSS_RSS_MOST / sysconf(_SC_PAGESIZE);
+	pid_t pid;
+
+	while ((pid = recorder_next_image(pss->recorder, image)) &&
+	       recorder_image_pages(pss->recorder, *image) > most) {
+		/* It may have been smaller: what it was is not what it is. */
+		recorder_add_pss(pss->recorder, *image, -1, -1);
+		pss->too_large_now++;
+	}
+	return pid;
+}
+
 static void ask_next(void *arg)
 {
 	struct profile_pss *pss = arg;
 	uint32_t image = pss->image;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	int32_t pid = recorder_next_image(pss->recorder, &image);
+	pid_t pid;
 
-	if (!pss->image)
+	if (!pss->image) {
 		pss->due_ns = now + ROUND_NS;
+		pss->too_large_now = 0;
+	}
+	pid = next_readable(pss, &image);
+	if (pss->too_large_now > pss->too_large)
+		pss->too_large = pss->too_large_now;
 	pss->image = pid ? image : 0;
 	if (!pid) {
 		/* The next round begins when it is due, or at once if this one took longer. */

@@ -4,7 +4,8 @@
  * Reading it costs the kernel time, and holds up a process that changes its mappings
  * (pss_reader.h). So processes are read one after the other, once a second at most, and after each
  * reading comes a rest of PSS_REST times as long. The larger processes are, and the more there are,
- * the less often each is read. */
+ * the less often each is read. One of more than 16 GiB of RSS (PSS_RSS_MOST) is not read: that
+ * would hold it up for long. */
 #ifndef PROFILE_PSS_H
 #define PROFILE_PSS_H
 
@@ -27,7 +28,9 @@ struct profile_pss { /* all zeros: it is not read, and all functions do nothing 
 	uint64_t due_ns; /* when the next round begins */
 	bool wanted;
 	unsigned made, failed;
-	bool gave_up; /* the helper was lost: nothing is read from then on */
+	unsigned too_large;	/* processes of a round that are left out, at most: PSS_RSS_MOST */
+	unsigned too_large_now; /* the same of this round, so far */
+	bool gave_up;		/* the helper was lost: nothing is read from then on */
 };
 
 /* Forks the helper. Call it first, so that the helper has no copy of anything that comes later. 0

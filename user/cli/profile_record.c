@@ -159,6 +159,9 @@ int profile_record_say(struct profile_record *record, bool quiet)
 	if (record->pss.wanted)
 		fprintf(stderr, ", PSS read %u time%s (%u more failed)", record->pss.made,
 			record->pss.made == 1 ? "" : "s", record->pss.failed);
+	if (record->pss.too_large)
+		fprintf(stderr, ", not of %u process%s with an RSS of more than 16 GiB",
+			record->pss.too_large, record->pss.too_large == 1 ? "" : "es");
 	fprintf(stderr, " in %.1f MiB; pymem-bpf report ", (double)sizes.bytes / (1 << 20));
 	text_print(stderr, record->path, 0, false);
 	fputs(record->looks.made ? " [--heap]\n" : "\n", stderr);

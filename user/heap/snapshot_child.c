@@ -89,7 +89,7 @@ static void put_threads(struct writer *w, const struct capture *c)
 static int write_file(struct capture *c, double paused_ms)
 {
 	struct snapshot_header header = {
-		.magic = SNAPSHOT_MAGIC,
+		.magic = SNAPSHOT_MAGIC_FIELD,
 		.page_shift = c->page_shift,
 		.later = c->later,
 		.pid = c->pid,

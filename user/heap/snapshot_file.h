@@ -17,7 +17,12 @@
 #include "heap/snapshot.h"
 
 #define SNAPSHOT_MAGIC "pyheap01"
-#define SNAPSHOT_DATA  65536 /* a multiple of every page size */
+/* The same for a field of eight, which has no room for the zero at the end of a string. */
+#define SNAPSHOT_MAGIC_FIELD                           \
+	{                                              \
+		'p', 'y', 'h', 'e', 'a', 'p', '0', '1' \
+	}
+#define SNAPSHOT_DATA 65536 /* a multiple of every page size */
 
 /* Limits of what is loaded, and so of what is taken. Names: bytes of them all. */
 #define SNAPSHOT_REGIONS_MAX (1u << 20)

@@ -297,7 +297,7 @@ int session_watch_copies(struct session *session);
  * are shed: who touched a page is known by the others. 0 or
  * -errno: all of them are shed still, and it can be tried again.
  * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
- * PYMEM_MAX_WALK: at all of them. It is rounded down to a multiple of 4, up to 6.1 of 16.
+ * PYMEM_MAX_WALK: at all of them. It is rounded down to a multiple of 2, up to 6.1 of 16.
  * session_shed_stacks(): the number of stacks that were cut for that.
  *
  * Without session_options.limits_itself programs neither time walks nor shorten them. */

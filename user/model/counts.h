@@ -141,7 +141,7 @@ enum counts_want {
  * -errno ends the reading. */
 struct counts_reader {
 	int (*image)(const struct counts_image *image, void *arg);
-	/* Returns an enum counts_verdict or -errno. */
+	/* Returns an enum counts_verdict or -errno. NULL: only images are read, by read() only. */
 	int (*stack)(const struct counts_stack *stack, void *arg);
 	/* What a thread has collected for a stack and has not added to it yet. */
 	int (*thread)(const struct counts_stack *stack, void *arg);

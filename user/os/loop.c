@@ -153,6 +153,11 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t afte
 	timer_link(loop, timer, due_ns);
 }
 
+bool loop_timer_runs(const struct loop_timer *timer)
+{
+	return timer->loop != NULL;
+}
+
 void loop_timer_stop(struct loop_timer *timer)
 {
 	if (timer->loop)

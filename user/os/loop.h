@@ -65,6 +65,8 @@ struct loop_timer {	   /* private to the loop; {} is one that does not run */
  * timers: starting one takes a step for each that is due later. */
 void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t after_ns,
 		      uint64_t every_ns, loop_timer_fn *fn, void *arg);
+/* True from its start to its stop, or if it has no `every_ns`, to its call. */
+bool loop_timer_runs(const struct loop_timer *timer);
 /* Does nothing if it does not run. */
 void loop_timer_stop(struct loop_timer *timer);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads the source of the counts once a second, and writes an interval.
+/* Reads the source of the counts once a second, or as often as its face wants, and writes an
+ * interval.
  *
  * Figures are cumulative. What was recorded before is subtracted when an interval is written, so
  * the sum over all intervals is what was read last, whatever came in between. */
@@ -17,8 +18,9 @@
 #include "os/output.h"
 #include "record/recorder_private.h"
 
-#define GATHER_TICKS 10
-#define GATHER_MS    100 /* for which nothing else is done */
+#define GATHER_SECONDS 10
+#define GATHER_MS      100 /* for which nothing else is done */
+#define TURNS_MOST     60
 
 /* --- readings of our own --- */
 
@@ -59,6 +61,13 @@ static int read_line(const struct counts_line *line, void *arg)
 
 /* --- intervals --- */
 
+static unsigned turns_until(const struct recorder *r, double until)
+{
+	double seconds = until - r->since + 0.5;
+
+	return seconds < 1 ? 1 : seconds > TURNS_MOST ? TURNS_MOST : (unsigned)seconds;
+}
+
 /* Writes the interval that ends now. If nothing happened in it, nor in the last one, that one
  * becomes longer. */
 static void write_interval(struct recorder *r, double now)
@@ -69,6 +78,7 @@ static void write_interval(struct recorder *r, double now)
 	bool written;
 
 	r->interval++;
+	r->turns = turns_until(r, until);
 	written = recorder_write_changes(r);
 	recorder_write_facts(r, &written);
 	written |= recorder_write_cgroups(r, until);
@@ -95,8 +105,10 @@ static void limit_size(struct recorder *r, double now)
 	uint64_t most = r->options.most_bytes;
 	bool large = most && (uint64_t)record_db_size(&r->db) > most;
 
-	if (++r->ticks % GATHER_TICKS && !large)
+	r->ungathered += r->turns;
+	if (r->ungathered < GATHER_SECONDS && !large)
 		return;
+	r->ungathered = 0;
 	if (record_gather(&r->db, now, most, GATHER_MS) || r->db.error)
 		return;
 	snprintf(r->why, sizeof(r->why),
@@ -151,13 +163,24 @@ static bool runs(const struct recorder *r, const struct rec_image *image)
 	return !image->ended && !image->taken && image->seen_reading == r->read_reading;
 }
 
+static int64_t rss_pages(const struct rec_image *image)
+{
+	return image->pages[PYMEM_FILE] + image->pages[PYMEM_ANON] + image->pages[PYMEM_SHMEM];
+}
+
 void recorder_each_image(const struct recorder *r, recorder_image_fn *fn, void *arg)
 {
 	for (const struct rec_image *image = r->images; image; image = image->hh.next)
 		if (runs(r, image))
-			fn(arg, image->id, image->pid, image->start_boottime_ns,
-			   image->pages[PYMEM_FILE] + image->pages[PYMEM_ANON] +
-				   image->pages[PYMEM_SHMEM]);
+			fn(arg, image->id, image->pid, image->start_boottime_ns, rss_pages(image));
+}
+
+int64_t recorder_image_pages(const struct recorder *r, uint32_t id)
+{
+	const struct rec_image *image;
+
+	HASH_FIND(hh, r->images, &id, sizeof(id), image);
+	return image ? rss_pages(image) : -1;
 }
 
 pid_t recorder_next_image(const struct recorder *r, uint32_t *image)

@@ -39,7 +39,8 @@ struct counts recorder_counts(struct recorder *recorder, struct counts counts);
 /* When the profile began, in seconds since the epoch. To be called before the first tick. */
 void recorder_begin(struct recorder *recorder, double start);
 
-/* Reads the counts and writes what has changed since the last call. To be called once a second. 0
+/* Reads the counts and writes what has changed since the last call. To be called once a second, or
+ * less often: as coarse are the times in it. 0
  * or -errno: nothing more can be written; recorder_why() says why. While it pauses, nothing is
  * written, and 0 is returned. */
 int recorder_tick(struct recorder *recorder);
@@ -66,6 +67,8 @@ uint64_t recorder_bytes(struct recorder *recorder);
 /* The PID of the next process that is recorded and runs, behind image `*image` (0: the first one),
  * which becomes its image. 0: there is no more. */
 pid_t recorder_next_image(const struct recorder *recorder, uint32_t *image);
+/* The RSS of image `image` at the last reading, in pages; -1: there is none of that number. */
+int64_t recorder_image_pages(const struct recorder *recorder, uint32_t image);
 /* Calls fn for each of these, in any order, with its RSS at the last reading, in pages. */
 typedef void recorder_image_fn(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
 			       int64_t rss_pages);

@@ -8,7 +8,7 @@
 
 #include "record/recorder_private.h"
 
-#define GROUPS_A_TICK 8
+#define GROUPS_A_TURN 8
 #define NAME_MOST     4096
 #define STEP_PART     128 /* of what is used: less than a plot or a table shows */
 
@@ -128,8 +128,8 @@ bool recorder_write_cgroups(struct recorder *r, double now)
 	struct rec_cgroup *cgroup;
 	bool written = false;
 
-	if (most > GROUPS_A_TICK)
-		most = GROUPS_A_TICK;
+	if (most > r->turns * GROUPS_A_TURN)
+		most = r->turns * GROUPS_A_TURN;
 	while (most--)
 		if ((cgroup = next_group(r)))
 			written |= write_group(r, cgroup, now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Full garbage collections of what is recorded: marks of how many there were in an interval.
  *
- * The interpreter counts them itself. Once a second the examiner reads the counts of all processes,
+ * The interpreter counts them itself. In each tick the examiner reads the counts of all processes,
  * or where there are many of some in turns, since each costs some microseconds. What they have
  * risen by is written. A process whose counts can't be read gets a mark that says so.
  *
@@ -18,7 +18,7 @@
 #include "record/recorder_private.h"
 
 #define FIND_MS	    20	     /* in a tick, for processes that are new */
-#define READ_MOST   64	     /* in a tick, of those that take turns */
+#define READ_MOST   64	     /* in a second, of those that take turns */
 #define TRIES	    3	     /* in a row that may fail */
 #define COUNT_MOST  10000000 /* in an interval; more are none */
 #define FALLS_MOST  1	     /* readings in a row that may have less: it was being written */
@@ -120,12 +120,12 @@ static void take_counts(struct recorder *r, struct rec_image *image, const uint6
 /* So many ticks there are from one reading of a process to the next. */
 static unsigned ticks_apart(const struct recorder *r)
 {
+	unsigned count = 0, most = READ_MOST * r->turns;
 	const struct rec_image *image;
-	unsigned count = 0;
 
 	for (image = r->images; image; image = image->hh.next)
 		count += image->collector.found && is_readable(r, image);
-	return r->final || !count ? 1 : (count + READ_MOST - 1) / READ_MOST;
+	return r->final || !count ? 1 : (count + most - 1) / most;
 }
 
 /* The images that are to be read now. */

@@ -276,7 +276,8 @@ struct recorder {
 	double start, since, end; /* of the interval; `end` of the last reading, 0: not yet */
 	int64_t interval;	  /* its number, from 1 on */
 	bool idle;		  /* nothing was written in the last interval */
-	unsigned ticks;
+	unsigned turns; /* seconds of the interval, 1 to 60: for what takes turns each second */
+	unsigned ungathered;	     /* seconds of intervals since old ones were put together */
 	struct amounts_buffer parts; /* of the interval that is written */
 	struct amounts_buffer facts, last_facts, touched, firsts;
 	uint32_t touched_image;

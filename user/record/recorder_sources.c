@@ -8,7 +8,7 @@
 
 #include "record/recorder_private.h"
 
-#define FILES_A_TICK 16
+#define FILES_A_TURN 16
 #define BYTES_MOST   (64u << 20) /* of all texts, packed */
 #define SHARE	     4		 /* ... and this part of --max-size */
 
@@ -240,7 +240,7 @@ static void read_source(struct recorder *r, struct rec_source *source)
 
 void recorder_read_sources(struct recorder *r, bool all)
 {
-	for (unsigned i = 0; r->unread && (all || i < FILES_A_TICK); i++) {
+	for (unsigned i = 0; r->unread && (all || i < r->turns * FILES_A_TURN); i++) {
 		struct rec_source *source = r->unread;
 
 		r->unread = source->next;

@@ -424,30 +424,32 @@ static int print_host_line(FILE *out, const struct model *model, struct render_o
 	return err;
 }
 
+/* `options` become those of the answers, and have to live as long; their height becomes what the
+ * lines of the host leave. */
 static int print_all(FILE *out, struct model *model, struct answer *answers, size_t count,
-		     const struct render_options *asked)
+		     struct render_options *options)
 {
-	struct render_options options = *asked;
 	int err;
 
-	if (options.live && options.host)
-		err = print_host_line(out, model, &options);
+	if (options->live && options->host)
+		err = print_host_line(out, model, options);
 	else
-		err = render_host(out, model, &options);
+		err = render_host(out, model, options);
 	for (size_t i = 0; i < count; i++)
-		answers[i].options = &options;
-	return err ?: print_programs(out, answers, count, &options);
+		answers[i].options = options;
+	return err ?: print_programs(out, answers, count, options);
 }
 
 int render_answer(FILE *out, struct model *model, const struct render_options *options)
 {
+	struct render_options shown = *options;
 	struct answers answers;
 	int err = answers_make(&answers, out, model, options);
 
 	if (!err && options->live)
 		order_members(&answers.programs);
 	if (!err)
-		err = print_all(out, model, answers.list, answers.programs.count, options);
+		err = print_all(out, model, answers.list, answers.programs.count, &shown);
 	answers_free(&answers);
 	if (err)
 		return err;

@@ -58,7 +58,7 @@ static json_t *kernel_value(const struct pymem_kernel *sums)
 	int i, err = object ? 0 : -1;
 
 	for (i = 0; i < PYMEM_KERNEL_COUNT && !err; i++) {
-		if (!sums->bytes[i])
+		if (!sums->bytes[i] && !sums->gone[i] && !sums->objects[i])
 			continue;
 		err = json_object_set_new(object, names[i],
 					  json_pack("{s:I, s:o, s:o}", "bytes",

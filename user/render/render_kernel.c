@@ -11,7 +11,7 @@ const char *const parts_kernel_names[PYMEM_KERNEL_COUNT] = {
 bool parts_has_kernel(const struct pymem_kernel *sums)
 {
 	for (int i = 0; i < PYMEM_KERNEL_COUNT; i++)
-		if (sums->bytes[i])
+		if (sums->bytes[i] || sums->gone[i])
 			return true;
 	return false;
 }
@@ -36,7 +36,7 @@ void parts_kernel(FILE *out, const struct model_process *process)
 	}
 	if (sums->unknown) {
 		parts_amount(amount, sizeof(amount), (int64_t)sums->unknown, false);
-		fprintf(out, "; of %s it is not known whether they were freed", amount);
+		fprintf(out, "; less %s of which it is not known whether they were freed", amount);
 	}
 	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
 		lost += process->kernel_lost_bytes[i];

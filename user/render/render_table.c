@@ -176,7 +176,7 @@ static void print_remarks(struct table *t)
 	if (cut) {
 		snprintf(text, sizeof(text),
 			 "%llu distinct stack%s deeper than %d frames, or had a caller that could "
-			 "not be read; the outermost lines got no total",
+			 "not be read or named; the outermost lines got no total",
 			 cut, cut == 1 ? " was" : "s were", PYMEM_MAX_FRAMES);
 		text_wrap(t->out, text, 0, t->options->width, 2);
 		fputc('\n', t->out);

@@ -94,6 +94,7 @@ struct tracker {
 	unsigned scan;	/* number of the last one */
 	unsigned found; /* number of Pythons that the last scan found */
 	uint64_t scan_at_ms, scan_not_before_ms, scan_dropped;
+	uint64_t scan_pause_ms;	   /* until the scan after the next one, if that finds nothing */
 	bool (*interrupted)(void); /* true after a signal that asks for the end; NULL: none can */
 	bool watch_copies;
 	int copies_error; /* why copies can't be watched, -errno */
@@ -134,7 +135,7 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 bool tracker_examine_held(struct tracker *tracker, pid_t pid);
 
 /* Profiles all Pythons of the host. Returns how many, or -errno. tracker_poll() looks again every
- * few seconds for those that no message announced. */
+ * few seconds, then less often, for those that no message announced. */
 int tracker_attach_all(struct tracker *tracker);
 
 /* Handles messages for up to `timeout_ms` milliseconds, identifies processes, and takes the records

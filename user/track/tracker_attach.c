@@ -27,7 +27,7 @@ int tracker_adopt(struct tracker *tracker, pid_t pid, struct py_process *python,
 	if (!err)
 		err = tracker_know(tracker, *image, python);
 	/* Children that it forked before are not tracked: look for them. */
-	tracker->scan_at_ms = 0;
+	tracker_scan_soon(tracker);
 	return err;
 }
 

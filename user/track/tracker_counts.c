@@ -387,10 +387,11 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 	struct session *session = h.tracker->session;
 	int err = read_images(&h);
 
-	if (!err)
-		err = reader->changes ? session_each_changed_stack(session, !reader->changes(arg),
-								   read_stack, &h)
-				      : session_each_stack(session, read_stack, &h);
+	if (err || !reader->stack)
+		return err;
+	err = reader->changes
+		      ? session_each_changed_stack(session, !reader->changes(arg), read_stack, &h)
+		      : session_each_stack(session, read_stack, &h);
 	if (!err && reader->stalled && counts_more(session))
 		err = session_each_vmcalls(session, read_stalls, &h);
 	if (!err)

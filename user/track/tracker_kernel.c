@@ -62,6 +62,9 @@ static int hand_unkept(const struct pymem_proc *record, void *arg)
 	h->kernel.sums = (struct pymem_kernel){};
 	for (int i = 0; i < PYMEM_KERNEL_COUNT; i++) {
 		h->kernel.sums.bytes[i] = record->kernel_unkept[i];
+		/* Nothing tells of the end of these objects; tables are what is left. */
+		if (i != PYMEM_KERNEL_TABLES)
+			h->kernel.sums.unknown += record->kernel_unkept[i];
 		any |= record->kernel_unkept[i] != 0;
 	}
 	return any ? hand_lost(h, record->id, PYMEM_LOSS_MAP_FULL) : 0;

@@ -193,6 +193,8 @@ void tracker_end_probes(struct tracker *tracker);
 /* Looks through /proc for Pythons that no message announced, if it is time for that. 0 or
  * -errno. */
 int tracker_rescan(struct tracker *tracker);
+/* There may be some now: the next tracker_rescan() looks. */
+void tracker_scan_soon(struct tracker *tracker);
 void tracker_free_unwatched(struct tracker *tracker);
 void tracker_free_scanned(struct tracker *tracker);
 

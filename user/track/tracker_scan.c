@@ -3,11 +3,14 @@
  * below the one that /proc was read up to; those forked by a process that is not tracked yet; those
  * whose exec found the ring buffer full.
  *
- * /proc is read until it contains nothing new, and again every few seconds. A process is examined
- * once; after that only its start time is read. All of this takes at most a fiftieth of one CPU,
- * however many processes there are. */
+ * /proc is read until it contains nothing new, and again some seconds later: these are twice as
+ * many each time, up to half a minute, until a Python is met or a message is lost. On a host where
+ * none begins, reading the start times of all others would be the most that is done. A process is
+ * examined once; after that only its start time is read. All of this takes at most a fiftieth of
+ * one CPU, however many processes there are. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/param.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,9 +19,10 @@
 #include "os/proc.h"
 #include "track/tracker_private.h"
 
-#define PASSES_MAX 8
-#define SCAN_MS	   3000
-#define SCAN_SHARE 50
+#define PASSES_MAX   8
+#define SCAN_MS	     3000
+#define SCAN_MOST_MS 30000
+#define SCAN_SHARE   50
 
 void tracker_free_scanned(struct tracker *tracker)
 {
@@ -80,6 +84,12 @@ static int look_at(pid_t pid, void *arg)
 	return 0;
 }
 
+void tracker_scan_soon(struct tracker *tracker)
+{
+	tracker->scan_at_ms = 0;
+	tracker->scan_pause_ms = SCAN_MS;
+}
+
 /* CPU time of this process and its examiner so far, in milliseconds. */
 static uint64_t cpu_ms(void)
 {
@@ -103,7 +113,14 @@ static int scan(struct tracker *tracker)
 		free(entry);
 	}
 	end = tracker_now_ms();
-	tracker->scan_at_ms = tracker->found ? end : end + SCAN_MS;
+	if (tracker->found) {
+		tracker_scan_soon(tracker);
+	} else {
+		uint64_t pause = tracker->scan_pause_ms ?: SCAN_MS;
+
+		tracker->scan_at_ms = end + pause;
+		tracker->scan_pause_ms = MIN(2 * pause, SCAN_MOST_MS);
+	}
 	/* Keeps to its share of a CPU. + 1: what took less than a millisecond may have taken nearly
 	 * one. */
 	tracker->scan_not_before_ms = end + (cpu_ms() - begin + 1) * SCAN_SHARE;
@@ -117,7 +134,7 @@ int tracker_rescan(struct tracker *tracker)
 	/* A message was lost: any process that was examined may have executed another program
 	 * since. */
 	if (dropped != tracker->scan_dropped) {
-		tracker->scan_at_ms = now;
+		tracker_scan_soon(tracker);
 		tracker_free_scanned(tracker);
 	}
 	tracker->scan_dropped = dropped;

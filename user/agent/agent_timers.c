@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the agent does from time to time. A pass, each --interval, reads all figures and records
+ * what has changed. What must be soon does not wait for it: alarms, where a pass comes less often
+ * than once a second, look at sizes alone in between. */
+#include <string.h>
+
+#include "agent/agent_private.h"
+
+#define NS	   1000000000ULL
+#define FIRST_NS   NS /* until the first pass, whatever the interval is */
+#define ALARM_NS   NS /* from one look of alarms to the next */
+#define STATUS_NS  (10 * NS)
+#define MIB(bytes) ((double)(bytes) / (1 << 20))
+
+static void on_pass(void *arg)
+{
+	struct agent *a = arg;
+	/* Messages come before figures. */
+	int err = profiler_poll(a->profiler);
+
+	err = err ?: agent_tick_files(a);
+	agent_pss_tick(a);
+	agent_tell_more_deaths(a, false);
+	if (err)
+		agent_end(a, err);
+	else if (!loop_timer_runs(&a->alarm))
+		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+}
+
+static void on_alarm(void *arg)
+{
+	struct agent *a = arg;
+	int err = profiler_poll(a->profiler);
+
+	err = err ?: alarms_read(a->alarms);
+	if (err) {
+		agent_complain("alarms: the figures can't be read: %s", strerror(-err));
+		agent_end(a, err);
+		return;
+	}
+	alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+}
+
+static void on_budget(void *arg)
+{
+	agent_tick_budget(arg);
+}
+
+static uint64_t ns_of(double seconds)
+{
+	return (uint64_t)(seconds * (double)NS);
+}
+
+static void count_one(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
+		      int64_t rss_pages)
+{
+	unsigned *count = arg;
+
+	(void)image, (void)pid, (void)start_boottime_ns, (void)rss_pages;
+	++*count;
+}
+
+static unsigned count_processes(const struct agent *a)
+{
+	unsigned count = 0;
+
+	recorder_each_image(a->recorder, count_one, &count);
+	return count;
+}
+
+static void on_status(void *arg)
+{
+	struct agent *a = arg;
+
+	if (*a->trouble || *a->trim_trouble)
+		notify_send(&a->notify, "STATUS=%s", *a->trouble ? a->trouble : a->trim_trouble);
+	else
+		notify_send(&a->notify,
+			    "STATUS=%u Python processes; %u recordings have %.1f of %.0f MiB",
+			    count_processes(a), a->sizes.files, MIB(a->sizes.bytes),
+			    MIB(a->options.store_bytes));
+}
+
+static void on_watchdog(void *arg)
+{
+	const struct agent *a = arg;
+
+	notify_send(&a->notify, "WATCHDOG=1");
+}
+
+void agent_start_timers(struct agent *a)
+{
+	uint64_t interval = ns_of(a->options.interval), window = ns_of(a->options.budget.window);
+
+	loop_timer_start(a->loop, &a->pass, FIRST_NS, interval, on_pass, a);
+	loop_timer_start(a->loop, &a->budget, FIRST_NS, window, on_budget, a);
+	/* A pass that comes as often looks for them, too. */
+	if (a->options.alarms.count && interval > ALARM_NS)
+		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
+	else
+		loop_timer_stop(&a->alarm);
+}
+
+void agent_start_telling(struct agent *a)
+{
+	if (a->notify.fd >= 0)
+		loop_timer_start(a->loop, &a->status, FIRST_NS + NS / 2, STATUS_NS, on_status, a);
+	if (a->notify.watchdog_ns)
+		loop_timer_start(a->loop, &a->watchdog, 0, a->notify.watchdog_ns / 2, on_watchdog,
+				 a);
+}
+
+void agent_stop_timers(struct agent *a)
+{
+	loop_timer_stop(&a->pass);
+	loop_timer_stop(&a->alarm);
+	loop_timer_stop(&a->budget);
+	loop_timer_stop(&a->status);
+}
+
+bool agent_has_other_times(const struct agent_options *o, const struct agent_options *asked)
+{
+	return ns_of(o->interval) != ns_of(asked->interval) ||
+	       ns_of(o->budget.window) != ns_of(asked->budget.window) ||
+	       !o->alarms.count != !asked->alarms.count;
+}
