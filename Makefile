@@ -344,6 +344,17 @@ verifier-update:
 	done
 	$(PYTHON) tests/verifier/compare.py update
 
+# What kernels say of a control group's memory, this one and KERNELS, into docs/EVENTS.md.
+memory-update:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all
+	rm -rf $(BUILD)/memory; mkdir -p $(BUILD)/memory
+	$(PYTHON) -B tests/memory_table.py here > $(BUILD)/memory/here.txt
+	set -e; for kernel in $(VM_KERNELS); do \
+		tests/vm/vmtest.sh $$kernel tests/vm/in_guest.sh memory_cgroup > $(BUILD)/memory/$$kernel.txt; \
+	done
+	$(PYTHON) -B tests/memory_table.py write $(BUILD)/memory/*.txt
+
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render_answer
@@ -540,6 +551,7 @@ help:
 	@echo 'make check-security  the attacks of docs/SECURITY.md, and its table'
 	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=8,32: these only)'
 	@echo 'make check-memory-profiler, check-cpython   their own tests, from Debian (docs/TESTING.md)'
+	@echo 'make memory-update    what kernels say of a control group, into docs/EVENTS.md'
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
 	@echo 'make python     the Python package in place, for PYTHON=…'
 	@echo 'make wheel, sdist   what pip installs, in build/wheel; make check-wheel tests them'
@@ -557,6 +569,6 @@ help:
 
 .PHONY: python wheel sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
-	verifier-update check-memory-profiler check-cpython install-strip install-program install-python \
+	verifier-update memory-update check-memory-profiler check-cpython install-strip install-program install-python \
 	uninstall deb rpm check-deb print-documents FORCE
 .DELETE_ON_ERROR:

@@ -401,6 +401,53 @@ static inline void profile_fill_cached(struct profile *profile)
 		abort();
 }
 
+/* The same, of the kernel's own memory; and what three control groups use: one of v2, one of v1,
+ * and the root. The figures of the first are what its process has, and some more. */
+static inline void profile_fill_memory(struct profile *profile)
+{
+	struct model_memory_group shop = {.path = "/system.slice/shop.service"},
+				  old = {.path = "memory:/docker/x"}, top = {.path = "/"};
+	struct model *model = profile->model;
+
+	profile_fill_kernel(profile);
+	for (int i = 0; i < CGROUP_PART_COUNT; i++) {
+		old.start.bytes[i] = old.end.bytes[i] = -1;
+		top.start.bytes[i] = top.end.bytes[i] = -1;
+		shop.start.bytes[i] = MIB(1 + i) * PAGE;
+		shop.end.bytes[i] = shop.start.bytes[i] + (int64_t)MIB(i) * PAGE / 2;
+	}
+	shop.end.bytes[CGROUP_TOTAL] = MIB(200) * PAGE;
+	shop.end.bytes[CGROUP_ANON] = MIB(60) * PAGE;
+	shop.end.bytes[CGROUP_KERNEL] = MIB(71) * PAGE;
+	shop.end.bytes[CGROUP_PAGETABLES] = MIB(67) * PAGE;
+	shop.start.bytes[CGROUP_VMALLOC] = shop.start.bytes[CGROUP_SEC_PAGETABLES] = -1;
+	shop.end.processes = 3;
+	shop.end.has_children = true;
+	old.start.bytes[CGROUP_TOTAL] = old.end.bytes[CGROUP_TOTAL] = MIB(9) * PAGE;
+	old.start.bytes[CGROUP_ANON] = MIB(5) * PAGE;
+	old.end.bytes[CGROUP_ANON] = MIB(6) * PAGE;
+	old.start.bytes[CGROUP_FILE] = old.end.bytes[CGROUP_FILE] = MIB(1) * PAGE;
+	old.start.bytes[CGROUP_KERNEL] = MIB(2) * PAGE;
+	old.end.bytes[CGROUP_KERNEL] = MIB(1) * PAGE;
+	old.start.v1 = old.end.v1 = true;
+	old.end.processes = 1;
+	top.start.root = top.end.root = true;
+	top.end.processes = -1;
+	if (model_add_memory_group(model, &shop) || model_add_memory_group(model, &old) ||
+	    model_add_memory_group(model, &top))
+		abort();
+	model->memory_batch = 512 << 10;
+	model->memory_beyond = 3;
+	for (size_t i = 0; i < 3; i++) {
+		struct model_process *p = model->processes[i];
+
+		p->memory_group = (unsigned)i + 1;
+		p->anon_start_bytes = p->rss_start_bytes;
+		p->anon_end_bytes = p->rss_end_bytes;
+		p->tables_start_bytes = 20 * PAGE;
+	}
+}
+
 #define HOSTILE_NAME                          \
 	"\033]0;owned\007\033[2J\xe2\x80\xae" \
 	"evil\n\xff\xc3(\xc2\x9b"             \

@@ -94,6 +94,19 @@ static const struct golden {
 	 false,
 	 {.verbose = true, .width = 120, .sort = MODEL_SORT_KERNEL}},
 	{"kernel.json", "json", false, {.sort = MODEL_SORT_KERNEL}},
+	{"memory.json", "json", false, {.sort = MODEL_SORT_KERNEL}},
+	{"table-memory-120.txt",
+	 "table",
+	 false,
+	 {.width = 120, .cgroup = true, .top = 20, .sort = MODEL_SORT_KERNEL}},
+	{"table-memory-70.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 70, .cgroup = true, .sort = MODEL_SORT_KERNEL}},
+	{"table-memory-kernel-100.txt",
+	 "table",
+	 false,
+	 {.width = 100, .top = 20, .sort = MODEL_SORT_KERNEL}},
 	{"kernel.csv", "csv", false, {.sort = MODEL_SORT_KERNEL}},
 	{"stalled.json", "json", false, {.sort = MODEL_SORT_STALLED}},
 	{"stalled.csv", "csv", false, {.sort = MODEL_SORT_STALLED}},
@@ -151,6 +164,8 @@ static void test_goldens(void **state)
 			profile_fill_touched(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_STALLED)
 			profile_fill_stalled(&profile);
+		else if (strstr(goldens[i].name, "memory"))
+			profile_fill_memory(&profile);
 		else if (strstr(goldens[i].name, "extras"))
 			profile_fill_extras(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_CACHED)

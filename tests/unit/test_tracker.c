@@ -56,6 +56,48 @@ static void test_exec(void **state)
 	assert_true(tracker_is_reported(image(g, 2)));
 }
 
+/* Control groups are met once, children are in that of their parent, and the report has what the
+ * groups use once they were read at the end. */
+static void test_groups(void **state)
+{
+	struct given *g = *state;
+	struct model *model;
+	size_t began = 0;
+
+	g->tracker.groups = cgroup_book_new();
+	assert_non_null(g->tracker.groups);
+	fake_fork(g->session, g->self, 1, PID(1));
+	poll_all(g);
+	/* It was attached before anybody asked. */
+	assert_int_equal(image(g, g->self)->memory_group, 0);
+	assert_int_equal(image(g, 1)->memory_group, 0);
+	tracker_describe(&g->tracker, image(g, g->self));
+	assert_int_equal(image(g, g->self)->memory_group, 1);
+	fake_fork(g->session, g->self, 2, PID(2));
+	poll_all(g);
+	assert_int_equal(image(g, 2)->memory_group, 1);
+	tracker_describe(&g->tracker, image(g, g->self));
+	assert_int_equal(g->tracker.groups->count, 1);
+	model = report_build(g->report, true);
+	assert_non_null(model);
+	assert_int_equal(model->memory_group_count, 0);
+	cgroup_book_end(g->tracker.groups);
+	model = report_build(g->report, true);
+	assert_non_null(model);
+	assert_int_equal(model->memory_group_count, 1);
+	assert_true(model->memory_batch > 0);
+	assert_string_equal(model->memory_groups[0].path, g->tracker.groups->groups[0].path);
+	assert_int_equal(model->process_count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		const struct model_process *process = model->processes[i];
+
+		began += process->began;
+		assert_int_equal(process->began, process->pid != getpid());
+		assert_int_equal(process->memory_group, process->pid != PID(1));
+	}
+	assert_int_equal(began, 2);
+}
+
 /* Mapping a library may turn a process into a Python. */
 static void test_mapped(void **state)
 {
@@ -291,17 +333,12 @@ static void test_whatever_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_attach),
-		TEST(test_fork),
-		TEST(test_exec),
-		TEST(test_mapped),
-		TEST(test_exit),
-		TEST(test_record_first),
-		TEST(test_unexamined),
-		TEST(test_record_lost),
-		TEST(test_start_lost),
-		TEST(test_malformed),
-		cmocka_unit_test(test_whatever_is_lost),
+		TEST(test_attach),	 TEST(test_fork),
+		TEST(test_exec),	 TEST(test_groups),
+		TEST(test_mapped),	 TEST(test_exit),
+		TEST(test_record_first), TEST(test_unexamined),
+		TEST(test_record_lost),	 TEST(test_start_lost),
+		TEST(test_malformed),	 cmocka_unit_test(test_whatever_is_lost),
 	};
 
 	return cmocka_run_group_tests_name("tracker", tests, NULL, NULL);

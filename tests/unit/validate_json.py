@@ -52,6 +52,7 @@ def check_balances(path, report):
 
 
 def check_sums(path, report):
+    check_control_groups(path, report)
     for process in report["processes"]:
         where = f"{path}: pid {process['pid']}"
         charged = sum(line["increment_bytes"] for line in process["lines"])
@@ -63,6 +64,27 @@ def check_sums(path, report):
             assert kinds == line["increment_bytes"], f"{where}: {line}"
             gross = line["grown_bytes"] - line["freed_bytes"]
             assert gross == line["increment_bytes"], f"{where}: {line}"
+
+
+def check_control_groups(path, report):
+    """Of each row the kernel's change is all its columns; each column adds up; kinds add up to the kernel's row."""
+    for group in report.get("control_groups", ()):
+        where = f"{path}: {group['path']}"
+        rows = dict(group["rows"])
+        for row in rows.values():
+            if row["remainder_bytes"] is not None:
+                sums = sum(row[key] or 0 for key in ("lines_bytes", "no_line_bytes", "ended_bytes", "remainder_bytes"))
+                assert sums == row["end_bytes"] - row["start_bytes"], where
+        total, parts = rows.pop("total"), group["kernel_parts"].values()
+        for key in ("lines_bytes", "no_line_bytes", "ended_bytes"):
+            assert sum(row[key] or 0 for row in rows.values()) == total[key], f"{where}: {key}"
+        for key in ("start_bytes", "end_bytes", "remainder_bytes"):
+            if all(row[key] is not None for row in rows.values()):
+                assert sum(row[key] for row in rows.values()) == total[key], f"{where}: {key}"
+        if parts and rows["kernel"]["lines_bytes"] is not None:
+            assert sum(part["remainder_bytes"] for part in parts) == rows["kernel"]["remainder_bytes"], where
+        for part in parts:
+            assert part["change_bytes"] - part["counted_bytes"] == part["remainder_bytes"], where
 
 
 def check_diff_sums(path, report):

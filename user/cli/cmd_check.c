@@ -19,6 +19,7 @@
 #include "cli/command.h"
 #include "cli/privilege.h"
 #include "kernel/session.h"
+#include "os/cgroup_stat.h"
 
 struct check {
 	struct kernel_features kernel;
@@ -82,6 +83,34 @@ static void check_kernel(struct check *check)
 		return;
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
 		check_source(check, event_sources[i]);
+}
+
+/* What the control groups of this host tell of their memory, beside --events kernel and cache. */
+static void check_groups(struct check *check)
+{
+	char lacks[256] = "";
+	struct cgroup_stat stat;
+	static const char *const texts[] = {
+#define PART_TEXT(id, key, text) text,
+		CGROUP_PARTS(PART_TEXT)
+#undef PART_TEXT
+	};
+	static const enum cgroup_part parts[] = {
+		CGROUP_ANON,	     CGROUP_FILE,	CGROUP_SHMEM, CGROUP_KERNEL,
+		CGROUP_KERNEL_STACK, CGROUP_PAGETABLES, CGROUP_PERCPU};
+
+	cgroup_stat_probe(&stat);
+	if (stat.bytes[CGROUP_TOTAL] < 0) {
+		line(check, false, false, "memory of control groups", "",
+		     "no memory controller: what groups use is not told beside --events kernel");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (stat.bytes[parts[i]] < 0)
+			snprintf(lacks + strlen(lacks), sizeof(lacks) - strlen(lacks), "%s%s",
+				 *lacks ? ", " : "not told apart: ", texts[parts[i]]);
+	line(check, !*lacks, false, "memory of control groups", stat.v1 ? "version 1" : "version 2",
+	     lacks);
 }
 
 #if defined(__aarch64__)
@@ -194,6 +223,7 @@ static int check_all(void *options)
 	check_privileges(&check);
 	check_kernel(&check);
 	check_processor(&check);
+	check_groups(&check);
 	if (!check.failed)
 		check_load(&check);
 	if (!check.failed)

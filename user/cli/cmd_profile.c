@@ -200,6 +200,7 @@ static int new_profiler(struct profile *p)
 		.ended_bytes = o->ended_bytes,
 		.gather_imports = gathers_imports(p),
 		.keep_trees = o->tree || p->renderer->stacks,
+		.groups = !p->silent && o->events & (PROFILE_CACHE | PROFILE_KERNEL),
 		/* It costs a walk through all pages: only where sums over processes are shown. */
 		.shares = o->all || o->by,
 		.seldom = o->record != NULL,

@@ -58,6 +58,12 @@ static const struct option_choice engines[] = {
 	{},
 };
 
+static const struct option_choice memories[] = {
+	{"rss", PROFILE_RSS},
+	{"cgroup", PROFILE_CGROUP},
+	{},
+};
+
 const struct option_row profile_rows[] = {
 	ROW_PIDS(struct profile_options,
 		 "profile these running processes, and their children; a program's name\n"
@@ -74,6 +80,12 @@ const struct option_row profile_rows[] = {
 	PROFILE_ROW_LINES,
 	PROFILE_ROW_SORT,
 	PROFILE_ROW_BY,
+	{.name = "memory",
+	 .argument = "WHOSE",
+	 .type = OPTION_CHOICE,
+	 AT(memory),
+	 .choices = memories,
+	 .help = "of processes, or of their control groups, too: {}"},
 	PROFILE_ROW_TREE,
 	PROFILE_ROW_TOUCHED("a column of what is resident now, by the line that touched it first"),
 	PROFILE_ROW_THREADS,
@@ -132,6 +144,7 @@ struct render_options profile_render_options(const struct profile_options *o,
 		.verbose = o->verbosity > 0,
 		.tree = o->tree,
 		.by = o->by,
+		.cgroup = o->memory == PROFILE_CGROUP,
 		.metric = o->metric,
 		.sources = sources,
 		.host = o->all,
@@ -167,6 +180,9 @@ int profile_options_check_format(const struct command *command, const struct pro
 	if (o->by && !renderer->groups)
 		return options_complain(command,
 					"--by is for --format table, json and openmetrics");
+	if (o->memory == PROFILE_CGROUP && (!renderer->memory || o->function))
+		return options_complain(command, "--memory cgroup is for --format table and json, "
+						 "and not for -f");
 	if (o->by && (o->tree || o->function))
 		return options_complain(command, "--by and %s exclude each other",
 					o->tree ? "--tree" : "-f");
@@ -235,6 +251,8 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 		o->events |= PROFILE_RECLAIM;
 	if (o->sort == MODEL_SORT_CACHED)
 		o->events |= PROFILE_CACHE;
+	if (o->memory == PROFILE_CGROUP)
+		o->events |= PROFILE_CACHE | PROFILE_KERNEL;
 	if (o->sort == MODEL_SORT_KERNEL)
 		o->events |= PROFILE_KERNEL;
 	if (check_events(command, o))

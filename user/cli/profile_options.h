@@ -28,6 +28,9 @@ enum profile_event {
 	PROFILE_KERNEL = 256,
 };
 
+/* Whose memory the report is about. */
+enum profile_memory { PROFILE_RSS, PROFILE_CGROUP };
+
 struct profile_options {
 	pid_t *pids;
 	size_t pid_count;
@@ -48,6 +51,7 @@ struct profile_options {
 	bool peak;
 	enum model_sort sort;
 	enum model_by by;
+	unsigned memory; /* enum profile_memory */
 	bool tree;
 	bool touched; /* --touched, or --sort resident */
 	bool threads;

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "model/death.h"
+#include "os/cgroup_book.h"
 #include "os/source.h"
 #include "pymem.h"
 #include "pymem_line.h"
@@ -40,10 +41,12 @@ struct counts_image {
 	pid_t pid, ppid;
 	pid_t ns_pid; /* in its own PID namespace; 0: the same, or not known */
 	const char *comm;
-	char *const *argv;  /* ends with NULL; NULL: unknown */
-	const char *cgroup; /* NULL: unknown */
-	const char *python; /* "3.11.2"; "": unknown */
-	const char *reason; /* why its stacks are not walked; "": they are */
+	char *const *argv;     /* ends with NULL; NULL: unknown */
+	const char *cgroup;    /* NULL: unknown */
+	unsigned memory_group; /* in counts_facts.groups, from 1 on; 0: not known */
+	bool began;	       /* it began while it was watched */
+	const char *python;    /* "3.11.2"; "": unknown */
+	const char *reason;    /* why its stacks are not walked; "": they are */
 	const struct source_root *root;
 	const struct pymem_proc *record; /* its RSS, losses and quotas */
 	/* Of a part of a recording: record->peak_pages is the least that the peak in it was. */
@@ -226,6 +229,8 @@ struct counts_facts {
 	unsigned skips_most;  /* how many the list can hold */
 	const struct counts_skip *skips;
 	const struct counts_unwatched *unwatched;
+	/* What control groups use, at first and at the end (groups->ended). NULL: nobody asks. */
+	const struct cgroup_book *groups;
 };
 
 enum counts_note {

@@ -84,6 +84,9 @@ void model_clear(struct model *model)
 		free(model->notes[i]);
 	for (i = 0; i < model->cgroup_count; i++)
 		free(model->cgroups[i].path);
+	for (i = 0; i < model->memory_group_count; i++)
+		free(model->memory_groups[i].path);
+	model->memory_group_count = model->memory_beyond = 0;
 	model->process_count = model->skip_count = model->note_count = model->cgroup_count = 0;
 }
 
@@ -112,6 +115,7 @@ void model_free(struct model *model)
 	free(model->skips);
 	free(model->notes);
 	free(model->cgroups);
+	free(model->memory_groups);
 	free(model->host);
 	free(model->kernel);
 	free(model->version);

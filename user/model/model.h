@@ -13,6 +13,7 @@
 #include "model/death.h"
 #include "pymem.h"
 #include "pymem_line.h"
+#include "os/cgroup_stat.h"
 #include "os/source.h"
 
 struct model_location { /* the place of an instruction in the source */
@@ -183,6 +184,13 @@ struct model_process {
 	 * kernel_lost_bytes. */
 	struct pymem_kernel kernel;
 	int64_t kernel_lost_bytes[PYMEM_LOSS_COUNT]; /* in no line, by enum pymem_loss */
+	/* Where its memory is accounted: a place in model.memory_groups, from 1 on; 0: not known.
+	 */
+	unsigned memory_group;
+	bool began; /* it began while it was watched */
+	/* Parts of rss_start_bytes and rss_end_bytes; and its page tables at first. */
+	int64_t anon_start_bytes, anon_end_bytes, shmem_start_bytes, shmem_end_bytes;
+	int64_t tables_start_bytes;
 	/* The stacks as one tree of calls, outermost lines first. NULL unless
 	 * model.trees_kept. */
 	struct model_node *nodes;
@@ -200,6 +208,13 @@ struct model_cgroup {
 	int64_t oom_kills; /* processes killed for want of memory, since the group was made */
 	/* Per cent of the last 10 s in which some of its threads waited for memory. */
 	double pressure;
+};
+
+/* What the kernel says of the memory of a control group in which processes are: when the first of
+ * them was met, and at the end. */
+struct model_memory_group {
+	char *path; /* as cgroup_memory_name() gives it (os/cgroup_memory.h) */
+	struct cgroup_stat start, end;
 };
 
 struct model_skip { /* a process that was asked for but not profiled */
@@ -228,6 +243,10 @@ struct model {
 	struct model_gathered gathered;
 	struct model_cgroup *cgroups;
 	size_t cgroup_count;
+	struct model_memory_group *memory_groups; /* none, if nobody asked */
+	size_t memory_group_count;
+	size_t memory_beyond; /* processes in groups for which there was no room */
+	int64_t memory_batch; /* by how much the kernel's figures may be wrong, in bytes */
 	uint64_t page_size;
 	/* Set before anything is added. True: what the import system itself changes (it reads
 	 * files, unmarshals code, calls a module's code) is charged to the importer, the innermost
@@ -291,6 +310,9 @@ int model_add_note(struct model *model, const char *note);
  * process's group, which is the container's or one below it; NULL: none was added. */
 int model_add_cgroup(struct model *model, const struct model_cgroup *cgroup);
 const struct model_cgroup *model_find_cgroup(const struct model *model, const char *path);
+
+/* Adds a group for model_process.memory_group, a copy of `group`. 0 or -ENOMEM. */
+int model_add_memory_group(struct model *model, const struct model_memory_group *group);
 
 /* The one copy of this location. It belongs to the model and lives as long. NULL: out of memory. */
 const struct model_location *model_location(struct model *model, const char *file,

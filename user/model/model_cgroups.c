@@ -21,6 +21,20 @@ int model_add_cgroup(struct model *model, const struct model_cgroup *cgroup)
 	return 0;
 }
 
+int model_add_memory_group(struct model *model, const struct model_memory_group *group)
+{
+	struct model_memory_group copy = *group;
+
+	copy.path = strdup(group->path);
+	if (!copy.path || !ARRAY_HAS_ROOM(model->memory_groups, model->memory_group_count,
+					  book_of(model)->memory_group_room)) {
+		free(copy.path);
+		return -ENOMEM;
+	}
+	model->memory_groups[model->memory_group_count++] = copy;
+	return 0;
+}
+
 const struct model_cgroup *model_find_cgroup(const struct model *model, const char *path)
 {
 	const struct model_cgroup *found = NULL;

@@ -76,7 +76,7 @@ struct book {
 	size_t location_count, location_room;
 	struct location **lines; /* of each line: the location met first */
 	size_t line_count, line_room;
-	size_t process_room, cgroup_room, skip_room, note_room;
+	size_t process_room, cgroup_room, memory_group_room, skip_room, note_room;
 	struct model_process **frozen;
 	size_t frozen_count, frozen_room;
 	size_t frozen_bytes; /* their memory */

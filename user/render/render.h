@@ -46,6 +46,7 @@ struct render_options {
 	bool every;		      /* with `host`: processes that did not change, too */
 	struct render_memory *memory; /* with `live`; NULL: there is none */
 	bool verbose;		      /* all processes, all lines, all figures */
+	bool cgroup;		      /* control groups as tables (render_memory.h) */
 	bool redacted;		      /* the model is (model_redact()), which the report says */
 	bool tree;		      /* stacks as a tree: needs model.trees_kept */
 	enum render_metric metric;    /* for renderer.takes_metric; 0: RENDER_GROWN */
@@ -65,6 +66,7 @@ struct renderer {
 	bool times;	   /* true: it shows render_options.timeline and heap_times */
 	const char *absent; /* why this program was built without it; NULL: it was not */
 	bool groups;	    /* true: render_options.by counts */
+	bool memory;	    /* true: it has model.memory_groups, and render_options.cgroup counts */
 	bool only_rows; /* true: it has no place for notes and for processes that were skipped */
 	/* Writes the report; may sort the model. 0; -errno of the stream; -ENOMEM; -ENOENT: no line
 	 * of options->function is known. */

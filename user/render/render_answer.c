@@ -8,6 +8,7 @@
 #include "render/last_words.h"
 #include "render/render_answer.h"
 #include "render/render_host.h"
+#include "render/render_memory.h"
 
 #include <errno.h>
 #include <math.h>
@@ -455,6 +456,7 @@ int render_answer(FILE *out, struct model *model, const struct render_options *o
 	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", out);
 	parts_gathered(out, model, options);
+	err = render_memory(out, model, options);
 	parts_tail(out, model, options);
-	return parts_flush(out);
+	return err ?: parts_flush(out);
 }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "model/cgroup_name.h"
 #include "render/render_host.h"
+#include "render/render_memory.h"
 #include "render/render_parts.h"
 
 #define MIB	    (1024.0 * 1024)
@@ -431,6 +432,7 @@ int render_groups(FILE *out, struct model *model, const struct render_options *o
 	}
 	free(g.rows);
 	group_sums_free(&g.sums);
+	err = err ?: render_memory(out, model, options);
 	if (err)
 		return err;
 	parts_tail(out, model, options);

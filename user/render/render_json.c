@@ -15,6 +15,7 @@
 #include "render/json_parts.h"
 #include "render/last_words.h"
 #include "render/render_groups.h"
+#include "render/render_memory.h"
 
 /* What was brought into the page cache; null if nobody looked. */
 static json_t *cached_value(const struct model_cache_amounts *amounts)
@@ -482,6 +483,7 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 	fputc(']', out);
 	if (model->gathered.processes)
 		err = put_gathered(out, &model->gathered) ?: err;
+	err = render_memory_json(out, model) ?: err;
 	err = put_skips(out, model) ?: err;
 	err = json_put_members(out, "\n ", &notes, 1, true) ?: err;
 	fputs("\n}\n", out);
@@ -491,5 +493,6 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 const struct renderer render_json = {
 	.name = "json",
 	.groups = true,
+	.memory = true,
 	.emit = json_emit,
 };

@@ -12,6 +12,7 @@
 #include "render/render_answer.h"
 #include "render/render_groups.h"
 #include "render/render_host.h"
+#include "render/render_memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -470,6 +471,8 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", out);
 	parts_gathered(out, model, options);
+	if (render_memory(out, model, options))
+		return -ENOMEM;
 	parts_tail(out, model, options);
 	return parts_flush(out);
 }
@@ -478,6 +481,7 @@ const struct renderer render_table = {
 	.name = "table",
 	.for_people = true,
 	.groups = true,
+	.memory = true,
 	.redraws = true,
 	.emit = table_emit,
 };

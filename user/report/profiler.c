@@ -132,6 +132,8 @@ int profiler_open(struct profiler *p, char *why, size_t size)
 	err = tracker_init(&p->tracker, p->session, so->watch_host, so->lines);
 	p->tracker.interrupted = p->options.interrupted;
 	p->tracking = true;
+	if (!err && p->options.groups && !(p->tracker.groups = cgroup_book_new()))
+		err = -ENOMEM;
 	if (!err)
 		err = session_attach(p->session);
 	if (!err)
@@ -367,6 +369,8 @@ static int end_profile(struct profiler *p)
 	 * as its reader likes. */
 	err = p->options.command ? launch_let_go(&p->launch) : 0;
 	session_detach(p->session);
+	if (p->tracker.groups)
+		cgroup_book_end(p->tracker.groups);
 	if (!err)
 		err = tracker_end(&p->tracker);
 	p->ended = !err;

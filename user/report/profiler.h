@@ -33,7 +33,8 @@ struct profiler_options {
 	size_t ended_bytes;  /* memory for the lines of processes that have ended */
 	bool gather_imports; /* model.imports_gathered */
 	bool keep_trees;     /* model.trees_kept */
-	bool shares;	     /* the last snapshot has model_process.pss_bytes */
+	bool groups; /* what control groups use: model.memory_groups, of the last snapshot */
+	bool shares; /* the last snapshot has model_process.pss_bytes */
 	bool seldom; /* it runs for days: look twice a second while nothing happens, not ten times
 		      */
 	/* Returns the counts to make reports on in place of `counts`, such as those of a recorder

@@ -56,6 +56,11 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->rss_end_bytes = counts_rss_pages(record->now_pages) * b->page;
 	p->rss_peak_bytes = record->peak_pages * b->page;
 	p->swap_end_bytes = record->now_pages[PYMEM_SWAP] * (int64_t)b->page;
+	p->anon_start_bytes = record->start_pages[PYMEM_ANON] * (int64_t)b->page;
+	p->anon_end_bytes = record->now_pages[PYMEM_ANON] * (int64_t)b->page;
+	p->shmem_start_bytes = record->start_pages[PYMEM_SHMEM] * (int64_t)b->page;
+	p->shmem_end_bytes = record->now_pages[PYMEM_SHMEM] * (int64_t)b->page;
+	p->tables_start_bytes = record->tables_start;
 	p->rss_peak_at_least = image->peak_at_least;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
@@ -117,6 +122,8 @@ int report_add_image(const struct counts_image *image, void *arg)
 	p->ns_pid = image->ns_pid;
 	take_record(b, p, image);
 	p->exited = image->ended;
+	p->memory_group = image->memory_group;
+	p->began = image->began;
 	tally(&b->tallies, image);
 	report_note_quotas(b, image);
 	if (*image->reason) {
@@ -317,7 +324,8 @@ static int build(struct build *b)
 		balance(b);
 	counts->ops->facts(counts->self, &facts);
 	b->model->end = facts.end;
-	return report_add_notes(b, &facts);
+	err = report_add_memory_groups(b->model, facts.groups);
+	return err ?: report_add_notes(b, &facts);
 }
 
 static struct model *build_anew(struct build *b)

@@ -66,6 +66,10 @@ void report_note_unwatched(struct report *report);
  * its running processes are in. 0 or -ENOMEM. */
 int report_add_cgroups(struct model *model);
 
+/* report_cgroups.c: adds to the model what the control groups of the book use, if they were read at
+ * the end. NULL: there are none. 0 or -ENOMEM. */
+int report_add_memory_groups(struct model *model, const struct cgroup_book *book);
+
 /* Finishes images that ended some time ago, or with `all` at any time: their amounts become lines,
  * and the source frees all else of them. Do not call it while a model of report_build() is in use.
  * Cheap if there is nothing to do. 0 or -errno. */

@@ -65,3 +65,20 @@ int report_add_cgroups(struct model *model)
 			err = add_group_of(model, model->processes[i]);
 	return err;
 }
+
+int report_add_memory_groups(struct model *model, const struct cgroup_book *book)
+{
+	int err = 0;
+
+	if (!book || !book->ended)
+		return 0;
+	model->memory_beyond = book->beyond;
+	model->memory_batch = book->batch;
+	for (size_t i = 0; i < book->count && !err; i++) {
+		const struct cgroup_book_group *group = &book->groups[i];
+
+		err = model_add_memory_group(
+			model, &(struct model_memory_group){group->path, group->start, group->end});
+	}
+	return err;
+}

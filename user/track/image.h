@@ -19,7 +19,8 @@ struct image { /* the user-space half of struct pymem_proc */
 	char comm[64];
 	char **argv; /* ends with NULL; NULL: not known */
 	char *cgroup;
-	char python[32]; /* "": not identified */
+	unsigned memory_group; /* in tracker.groups, from 1 on; 0: not known */
+	char python[32];       /* "": not identified */
 	struct py_layout layout;
 	uint64_t runtime, interp_head; /* session_target's, of an identified one */
 	bool identified;

@@ -61,6 +61,7 @@ void tracker_fini(struct tracker *tracker)
 	probes_free(tracker->probes);
 	tracker_free_looks(tracker);
 	tracker_free_elders(tracker);
+	cgroup_book_free(tracker->groups);
 }
 
 uint64_t tracker_now_ms(void)
@@ -94,6 +95,21 @@ void tracker_queue(struct tracker *tracker, pid_t pid, bool execed)
 		tracker->queue[tracker->queue_length++] = first;
 }
 
+void tracker_describe(struct tracker *tracker, struct image *image)
+{
+	image_describe(image);
+	if (tracker->groups && !image->memory_group)
+		image->memory_group = cgroup_book_see(tracker->groups, image->pid, image->cgroup);
+}
+
+/* A child begins in its parent's control group. */
+static int inherit(struct image *image, const struct image *parent, bool identified)
+{
+	if (!image->memory_group)
+		image->memory_group = parent->memory_group;
+	return image_inherit(image, parent, identified);
+}
+
 /* A child is what its parent was, whether or not the parent still lives. */
 int tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
 			bool identified)
@@ -102,9 +118,9 @@ int tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t p
 	int err = 0;
 
 	if (parent)
-		err = image_inherit(image, parent, identified);
+		err = inherit(image, parent, identified);
 	else
-		image_describe(image);
+		tracker_describe(tracker, image);
 	if (!image->identified) {
 		/* The parent is no Python, unless it has just mapped a file that makes it one. */
 		if (parent && parent->examined && !queued(tracker, parent->pid))
@@ -159,7 +175,7 @@ static int handle_message(void *arg, void *data, size_t size)
 		if (m->type == PYMEM_MSG_FORK) {
 			err = tracker_begin_child(tracker, image, m->parent, m->identified);
 		} else {
-			image_describe(image);
+			tracker_describe(tracker, image);
 			image->asked |= before && before->asked;
 		}
 		image->ppid = m->ppid;
@@ -205,7 +221,7 @@ int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct ima
 	if (!image)
 		return -ENOMEM;
 	if (!image->argv)
-		image_describe(image);
+		tracker_describe(tracker, image);
 	*out = image;
 	return 0;
 }
@@ -229,7 +245,7 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 	if (tracker->probe_worker)
 		tracker_want_probes(tracker, image, python);
 	if (image->undescribed)
-		image_describe(image);
+		tracker_describe(tracker, image);
 	image->identified = true;
 	image->held = tracker->holding && image->asked;
 	image->layout = python->layout;
@@ -376,7 +392,7 @@ static void identify_left(struct tracker *tracker)
 	HASH_ITER(hh, tracker->images, image, next)
 	{
 		if (image->undescribed && !image->dead && tracker_now_ms() <= end_ms)
-			image_describe(image);
+			tracker_describe(tracker, image);
 		if (image->dead || image->identified || image->examined || image->hidden ||
 		    *image->reason)
 			continue;

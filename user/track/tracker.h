@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "model/counts.h"
+#include "os/cgroup_book.h"
 #include "track/image.h"
 #include "kernel/probes.h"
 #include "python/py_process.h"
@@ -87,8 +88,11 @@ struct tracker {
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	struct scanned *scanned; /* by PID */
-	unsigned scan;		 /* number of the last one */
-	unsigned found;		 /* number of Pythons that the last scan found */
+	/* What the control groups of its processes use. NULL: nobody asks. It may be set once,
+	 * before anything is attached, and is the tracker's then. */
+	struct cgroup_book *groups;
+	unsigned scan;	/* number of the last one */
+	unsigned found; /* number of Pythons that the last scan found */
 	uint64_t scan_at_ms, scan_not_before_ms, scan_dropped;
 	uint64_t scan_pause_ms;	   /* until the scan after the next one, if that finds nothing */
 	bool (*interrupted)(void); /* true after a signal that asks for the end; NULL: none can */

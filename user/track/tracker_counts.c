@@ -35,6 +35,8 @@ int tracker_hand_image(struct tracker *tracker, const struct image *image,
 		.comm = image->comm,
 		.argv = image->argv,
 		.cgroup = image->cgroup,
+		.memory_group = image->memory_group,
+		.began = image->started,
 		.python = image->python,
 		.reason = image->reason,
 		.root = &image->root,
@@ -266,14 +268,12 @@ static int add_kernel(const struct pymem_stack_key *key, const struct pymem_kern
 
 int tracker_digest(struct tracker *tracker, uint64_t *digest)
 {
-	int err;
-
 	const uint64_t own[] = {
 		HASH_COUNT(tracker->images), tracker->unfinished, tracker->skip_count,
 		tracker->more_skips,	     tracker->dropped,	  tracker->store.refused};
 
 	*digest = mix(0xcbf29ce484222325ull, own, sizeof(own));
-	err = session_each_live(tracker->session, add_to_digest, digest);
+	int err = session_each_live(tracker->session, add_to_digest, digest);
 	if (!err && counts_more(tracker->session))
 		err = session_each_vmcalls(tracker->session, add_stalls, digest);
 	return err
@@ -415,7 +415,6 @@ static bool is_running(void *self, pid_t pid, uint64_t start_boottime_ns)
 static void get_facts(void *self, struct counts_facts *facts)
 {
 	const struct tracker *t = self;
-	int i;
 
 	*facts = (struct counts_facts){
 		.end = clock_seconds(CLOCK_REALTIME),
@@ -442,8 +441,9 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.skips_most = TRACKER_SKIPS_MAX,
 		.skips = t->skips,
 		.unwatched = t->unwatched,
+		.groups = t->groups,
 	};
-	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++)
+	for (int i = 0; i < PYMEM_LINE_MISS_COUNT; i++)
 		facts->line_misses[i] = session_line_misses(t->session, i);
 }
 

@@ -198,7 +198,7 @@ static struct image *meet(struct tracker *tracker, const struct pymem_proc *reco
 		if (tracker_begin_child(tracker, image, record->parent_id, record->identified))
 			return NULL;
 	} else if (!dead) {
-		image_describe(image);
+		tracker_describe(tracker, image);
 		tracker_queue(tracker, image->pid, true);
 	}
 	image->ppid = record->ppid;

@@ -154,6 +154,9 @@ void tracker_refuse_later(struct tracker *tracker, pid_t pid);
 /* Makes tracker_poll() identify `pid`. `execed`: it runs another program now. */
 void tracker_queue(struct tracker *tracker, pid_t pid, bool execed);
 
+/* image_describe(); and its control group is noted, if somebody asks. */
+void tracker_describe(struct tracker *tracker, struct image *image);
+
 /* `image` began with a fork of image `parent_id`. If it is not `identified`, as its parent was, it
  * is queued to be identified. 0; -ENOMEM: it is tracked, and not all is known of it. */
 int tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What a control group uses, as the kernel has it, beside what was counted by line, with a real group: the kernel's own
+memory and files beside --events, all kinds with --memory cgroup. Readings of the test itself are beside them."""
+import contextlib
+import os
+import signal
+import subprocess
+
+import pytest
+
+import harness
+import kernel_side
+from harness import KIB, MIB, TOOL, Target, Tool
+from test_cache import folder
+
+LIMIT = 512 * MIB
+# Beside what a line does by intention: interpreter objects, records of what it makes.
+SMALL = 512 * KIB
+
+
+def current(members):
+    """What the group uses now, says the kernel."""
+    group = os.path.dirname(members)
+    for name in ("memory.current", "memory.usage_in_bytes"):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(group, name)) as f:
+            return int(f.read())
+    raise AssertionError("no figure of what it uses")
+
+
+@contextlib.contextmanager
+def cold():
+    """The path of a file that is not in the page cache."""
+    with folder() as where:
+        path = os.path.join(where, "read.bin")
+        with open(path, "wb") as f:
+            for _ in range(24):
+                f.write(os.urandom(MIB))
+            f.flush()
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        yield path
+
+
+@contextlib.contextmanager
+def grouped(system, *arguments, file=None):
+    """programs/cgroup_memory.py in a group of its own: (target, members). `file`: in place of cold()."""
+    with contextlib.nullcontext(file) if file else cold() as path, kernel_side.limited(LIMIT) as members:
+        inside = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', members, *system.command]
+        with Target(inside, "cgroup_memory", arguments=(path, *arguments)) as target:
+            yield target, members
+
+
+def measured(system, *options, ended=False, file=None):
+    """(truth, target, report, what the group used before and after, by the test's own reading)."""
+    with grouped(system, *(("exit",) if ended else ()), file=file) as (target, members):
+        before = current(members)
+        with Tool("-p", target.pid, *options) as tool:
+            tool.attached()
+            truth = target.go()
+            tool.polled()
+            if ended:
+                assert target.end() == 0
+            else:
+                tool.process.send_signal(signal.SIGINT)
+            found = tool.report()
+        after = current(members)
+        if not ended:
+            assert target.end() == 0
+    found.check_conservation(target.pid)
+    return truth, target, found, before, after
+
+
+def check_sums(group):
+    """Each row adds up to the kernel's change, and each column to its total."""
+    for row in group["rows"].values():
+        if row["remainder_bytes"] is not None:
+            sums = sum(row[key] or 0 for key in ("lines_bytes", "no_line_bytes", "ended_bytes", "remainder_bytes"))
+            assert sums == row["end_bytes"] - row["start_bytes"], row
+    rows = group["rows"]
+    for key in ("lines_bytes", "no_line_bytes", "ended_bytes"):
+        assert sum(rows[name][key] or 0 for name in rows if name != "total") == rows["total"][key], (key, rows)
+
+
+def group_of(found):
+    """The only group of the report, whose figures add up."""
+    group, = found.data["control_groups"]
+    check_sums(group)
+    assert not group["root"] and "pymem-test" in group["path"]
+    return group
+
+
+def close(figure, truth, room):
+    assert abs(figure - truth) <= room, (figure, truth, room)
+
+
+def check_line(row, target, label, least):
+    """The row's largest change is by that line."""
+    assert row["most"]["file"] == target.path, row
+    assert row["most"]["line"] == harness.labels(target.path)[label] and row["most"]["bytes"] >= least, row
+
+
+def check_all_kinds(system, file=None):
+    """Each kind grows by what its line added; little is left over, and the kernel's figures are those that the test reads.
+    Returns the truth and the group."""
+    truth, target, found, before, after = measured(system, "--memory", "cgroup", file=file)
+    group = group_of(found)
+    rows, room = group["rows"], group["batch_bytes"] + SMALL
+    assert group["processes"] == 1 and group["unwatched"] == 0 and group["ended"] == 0, group
+    close(rows["total"]["start_bytes"], before, room)
+    close(rows["total"]["end_bytes"], after, room)
+    close(rows["anonymous"]["lines_bytes"], truth["keep"] + truth["sparse"], MIB + SMALL)
+    close(rows["files"]["lines_bytes"], truth["load"], SMALL)
+    close(rows["shared"]["lines_bytes"], truth["share"], SMALL)
+    close(rows["kernel"]["lines_bytes"], truth["tables"] + truth["send"], SMALL)
+    for name in rows:
+        close(rows[name]["remainder_bytes"], 0, room * (len(rows) if name == "total" else 1))
+        assert not rows[name]["ended_bytes"], rows[name]
+    check_line(rows["anonymous"], target, "keep", truth["keep"])
+    check_line(rows["files"], target, "load", truth["load"])
+    check_line(rows["shared"], target, "share", truth["share"])
+    check_line(rows["kernel"], target, "send", truth["send"])
+    check_line(rows["total"], target, "keep", truth["keep"])
+    check_parts(group, truth)
+    return truth, group
+
+
+def check_parts(group, truth):
+    """The kinds that this kernel tells apart: page tables are those of the process."""
+    parts, rows = group["kernel_parts"], group["rows"]
+    if group["version"] == 1:
+        assert set(parts) == {"objects"}, parts
+    assert sum(part["remainder_bytes"] for part in parts.values()) == rows["kernel"]["remainder_bytes"], parts
+    if "page_tables" in parts:
+        close(parts["page_tables"]["change_bytes"], truth["tables"], group["batch_bytes"] + SMALL)
+        close(parts["page_tables"]["counted_bytes"], truth["tables"], SMALL)
+
+
+def test_all_kinds(system):
+    check_all_kinds(system)
+
+
+def test_kernel_alone(system):
+    """Beside --events kernel: its own memory, and nothing is said of files, which were not counted."""
+    truth, target, found, _, _ = measured(system, "--events", "kernel")
+    group = group_of(found)
+    rows = group["rows"]
+    assert rows["files"]["lines_bytes"] is None and rows["kernel"]["lines_bytes"] is not None, rows
+    close(rows["kernel"]["remainder_bytes"], 0, group["batch_bytes"] + SMALL)
+    check_parts(group, truth)
+
+
+def test_ended(system):
+    """Of a process that has ended, lines have what they did; it went with the process, but for the file."""
+    truth, target, found, _, _ = measured(system, "--memory", "cgroup", ended=True)
+    group = group_of(found)
+    rows, room = group["rows"], group["batch_bytes"] + SMALL
+    assert group["processes"] == 0 and group["ended"] == 1, group
+    close(rows["anonymous"]["lines_bytes"], truth["keep"] + truth["sparse"], MIB + SMALL)
+    # What the program had before it was attached to is gone, too.
+    assert rows["anonymous"]["ended_bytes"] < -truth["keep"], rows
+    assert rows["kernel"]["ended_bytes"] <= -truth["tables"], rows
+    assert rows["files"]["ended_bytes"] == 0, rows
+    close(rows["files"]["end_bytes"] - rows["files"]["start_bytes"], truth["load"], room)
+    for name in ("anonymous", "files", "shared"):
+        close(rows[name]["remainder_bytes"], 0, room)
+    # The process's own stack, and what is freed after a grace period, was there before it was watched.
+    close(rows["kernel"]["remainder_bytes"], 0, room + MIB)
+
+
+def test_below(system):
+    """A process in a group below: in version 1 that group has its own figures; in version 2 it has none unless the memory
+    controller is switched on for it, and then those of the group above it count. The line's amount is there either way."""
+    with kernel_side.limited(LIMIT) as members:
+        inner = os.path.join(os.path.dirname(members), "inner")
+        os.mkdir(inner)
+        try:
+            inside = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', os.path.join(inner, "cgroup.procs"), *system.command]
+            with Target(inside, "grow") as target, Tool("-p", target.pid, "--memory", "cgroup") as tool:
+                tool.attached()
+                target.go(tool.polled)
+                tool.process.send_signal(signal.SIGINT)
+                found = tool.report()
+                assert target.end() == 0
+            group = group_of(found)
+            assert group["path"].endswith("/inner") == (group["version"] == 1), group["path"]
+            image = found.image(target.pid)
+            rows = group["rows"]
+            assert rows["anonymous"]["lines_bytes"] == sum(line["anon_bytes"] for line in image["lines"])
+            close(rows["anonymous"]["remainder_bytes"], 0, group["batch_bytes"] + SMALL)
+        finally:
+            harness.until(lambda: removed(inner), "without members")
+
+
+def removed(folder):
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+    return not os.path.exists(folder)
+
+
+def said(system, *options):
+    """The table's text on the program."""
+    with grouped(system) as (target, _):
+        with Tool("-p", target.pid, *options, "--width", "120", output=False) as tool:
+            tool.attached()
+            target.go()
+            tool.polled()
+            tool.process.send_signal(signal.SIGINT)
+            assert tool.wait() == 0, tool.stderr
+            with open(tool.stdout_path, encoding="utf-8") as f:
+                text = f.read()
+        assert target.end() == 0
+    return text
+
+
+def test_in_words(system):
+    """A sentence beside --events, a table with --memory cgroup; both name the group."""
+    text = " ".join(said(system, "--events", "kernel").split())
+    assert "Control group /pymem-test." in text and " by lines, " in text and " remainder" in text, text
+    assert "Kernel's" not in text and "anonymous" not in text, text
+    text = said(system, "--memory", "cgroup")
+    assert "Control group /pymem-test." in text, text
+    rows = text.split("Kernel's", 1)[1].splitlines()[1:7]
+    assert [row.split()[0] for row in rows] == ["anonymous", "files", "shared", "kernel", "other", "all"], rows
+    assert "cgroup_memory.py:" in rows[0], rows
+
+
+@pytest.mark.host
+def test_whole_host(system):
+    """Of all groups that have Pythons each adds up; ours has what its line added."""
+    with grouped(system) as (target, _), Tool("-a", "--memory", "cgroup") as tool:
+        tool.attached()
+        truth = target.go()
+        tool.polled()
+        tool.process.send_signal(signal.SIGINT)
+        found = tool.report()
+        assert target.end() == 0
+    for group in found.data["control_groups"]:
+        check_sums(group)
+    ours, = (group for group in found.data["control_groups"] if "pymem-test" in group["path"])
+    close(ours["rows"]["anonymous"]["lines_bytes"], truth["keep"] + truth["sparse"], MIB + SMALL)
+    close(ours["rows"]["kernel"]["remainder_bytes"], 0, ours["batch_bytes"] + SMALL)
+
+
+def test_not_asked_for(system):
+    """Without these options nothing of a group is read or said."""
+    with grouped(system) as (target, _), Tool("-p", target.pid) as tool:
+        tool.attached()
+        target.go()
+        tool.process.send_signal(signal.SIGINT)
+        found = tool.report()
+        assert target.end() == 0
+    assert "control_groups" not in found.data
+
+
+@pytest.mark.parametrize("options", (("--memory", "group"), ("--memory", "cgroup", "--format", "csv"),
+                                     ("--memory", "cgroup", "-f", "work")))
+def test_refused(options):
+    """Another word is no choice; a format that has no place for it, and a single function, are none for it."""
+    done = subprocess.run([TOOL, "-p", "1", *options], stderr=subprocess.PIPE)
+    assert done.returncode == 2 and b"cgroup" in done.stderr, done.stderr

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "os/cgroup_book.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "os/cgroup_memory.h"
+
+#define NAME_MOST 4096
+
+struct cgroup_book_entry {
+	char *path; /* that of the group */
+	unsigned number;
+	UT_hash_handle hh;
+};
+
+struct cgroup_book *cgroup_book_new(void)
+{
+	struct cgroup_book *book = calloc(1, sizeof(*book));
+
+	if (book)
+		book->batch = cgroup_stat_batch();
+	return book;
+}
+
+void cgroup_book_free(struct cgroup_book *book)
+{
+	struct cgroup_book_entry *entry, *next;
+
+	if (!book)
+		return;
+	HASH_ITER(hh, book->entries, entry, next)
+	{
+		HASH_DEL(book->entries, entry);
+		free(entry);
+	}
+	for (size_t i = 0; i < book->count; i++)
+		free(book->groups[i].path);
+	free(book->groups);
+	free(book);
+}
+
+/* The new group, or NULL: out of memory. */
+static struct cgroup_book_group *add(struct cgroup_book *book, const char *name)
+{
+	struct cgroup_book_entry *entry = calloc(1, sizeof(*entry));
+	char *path = strdup(name);
+
+	if (entry && path && ARRAY_HAS_ROOM(book->groups, book->count, book->room)) {
+		entry->path = path;
+		entry->number = (unsigned)book->count + 1;
+		HASH_ADD_KEYPTR(hh, book->entries, path, strlen(path), entry);
+		if (entry->hh.tbl) {
+			book->groups[book->count] = (struct cgroup_book_group){.path = path};
+			return &book->groups[book->count++];
+		}
+	}
+	free(entry);
+	free(path);
+	return NULL;
+}
+
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path)
+{
+	struct cgroup_book_group *group;
+	struct cgroup_book_entry *entry;
+	char name[NAME_MOST];
+
+	if (!*path || strlen(path) >= sizeof(name))
+		return 0;
+	strcpy(name, path);
+	cgroup_stat_owner_at(root, name);
+	HASH_FIND_STR(book->entries, name, entry);
+	if (entry)
+		return entry->number;
+	group = book->count < CGROUP_BOOK_MOST ? add(book, name) : NULL;
+	if (!group) {
+		book->beyond++;
+		return 0;
+	}
+	cgroup_stat_read_at(root, name, &group->start);
+	group->end = group->start;
+	return (unsigned)book->count;
+}
+
+unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path)
+{
+	char name[NAME_MOST];
+
+	cgroup_memory_name(pid, path, name, sizeof(name));
+	return cgroup_book_see_at(book, "", name);
+}
+
+void cgroup_book_end_at(struct cgroup_book *book, const char *root)
+{
+	for (size_t i = 0; i < book->count; i++)
+		cgroup_stat_read_at(root, book->groups[i].path, &book->groups[i].end);
+	book->ended = true;
+}
+
+void cgroup_book_end(struct cgroup_book *book)
+{
+	cgroup_book_end_at(book, "");
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the control groups of processes used when their first process was met, and at the end. There
+ * is one reading of each group, however many processes it has. */
+#ifndef CGROUP_BOOK_H
+#define CGROUP_BOOK_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "os/cgroup_stat.h"
+
+/* Groups that a book has; of more there is only a number. */
+#define CGROUP_BOOK_MOST 1024
+
+struct cgroup_book_group {
+	char *path; /* cgroup_stat_owner() of what cgroup_memory_name() gives */
+	struct cgroup_stat start, end;
+};
+
+struct cgroup_book {
+	struct cgroup_book_group *groups;
+	size_t count, room;
+	size_t beyond; /* processes that were met in a group for which there was no room */
+	bool ended;    /* the groups' `end` is known */
+	int64_t batch; /* cgroup_stat_batch() */
+	struct cgroup_book_entry *entries;
+};
+
+/* An empty book, or NULL: out of memory. cgroup_book_free() frees it with all it has; NULL is
+ * allowed. */
+struct cgroup_book *cgroup_book_new(void);
+void cgroup_book_free(struct cgroup_book *book);
+
+/* The group in which the memory of process `pid` is accounted, which is read if it is new. `path`:
+ * its group in the hierarchy of v2, or what is known of it; NULL: unknown. Returns the number of
+ * the group, from 1 on, or 0: it is not known, or there is no room for it, or no memory. */
+unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path);
+/* The same of a group named as cgroup_memory_name() does; below `root` (tests). */
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path);
+
+/* Reads all groups again: their `end`. */
+void cgroup_book_end(struct cgroup_book *book);
+void cgroup_book_end_at(struct cgroup_book *book, const char *root);
+
+#endif
