@@ -115,7 +115,8 @@ static void add_cached(struct given *g, struct model_process *p, int line, int m
 						    .other_bytes = (uint64_t)other * MIB};
 
 	assert_int_equal(
-		model_add_cached(g->model, p, &at, 1, PYMEM_LOSS_NO_FRAME, "/x", false, &amounts),
+		model_add_cached(g->model, p, line ? &at : NULL, line ? 1 : 0, PYMEM_LOSS_NO_FRAME,
+				 "/x", false, &amounts),
 		0);
 }
 
@@ -157,14 +158,16 @@ static void test_sums(void **state)
 	add_kernel(g, p, 5, PYMEM_KERNEL_TABLES, 3);
 	add_kernel(g, p, 7, PYMEM_KERNEL_PIPES, 4);
 	add_kernel(g, p, 0, PYMEM_KERNEL_STACKS, 1);
-	add_cached(g, p, 8, 20, 6, 1);
+	add_cached(g, p, 8, 20, 6, 5);
 	sum = made(g, 1);
 	check_row(sum, MEMORY_ANON, 28, 4, 0, 18);
-	check_row(sum, MEMORY_FILES, 13, 0, 0, -1);
+	/* A quarter is another group's, also of what is still there. */
+	assert_int_equal(sum->rows[MEMORY_FILES].lines, 14 * MIB * 3 / 4);
+	assert_int_equal(sum->rows[MEMORY_FILES].remainder, 12 * MIB - 14 * MIB * 3 / 4);
 	check_row(sum, MEMORY_SHMEM, 0, 0, 0, 0);
 	check_row(sum, MEMORY_KERNEL, 7, 1, 0, 1);
 	check_row(sum, MEMORY_OTHER, 0, 0, 0, 0);
-	check_row(sum, MEMORY_TOTAL, 48, 5, 0, 18);
+	assert_int_equal(sum->rows[MEMORY_TOTAL].lines, 35 * MIB + 14 * MIB * 3 / 4);
 	assert_int_equal(sum->processes, 1);
 	assert_int_equal(sum->others, 2);
 	assert_int_equal(sum->rows[MEMORY_ANON].most->line, 5);
@@ -208,6 +211,25 @@ static void test_ended(void **state)
 	/* Pages that it copied are gone, too. */
 	assert_int_equal(sum->copied_bytes, 0);
 	assert_int_equal(sum->others, 0);
+}
+
+/* Pages of another group's that have gone are not taken off those of the own group that are there;
+ * and what is by no line is not what lines make of it. */
+static void test_other_files(void **state)
+{
+	struct given *g = *state;
+	struct model_process *p;
+
+	add_group(g, "/a", 0, 13, 0, 0);
+	p = add_process(g, 1, 10, 20);
+	add_cached(g, p, 5, 24, 24, 24);
+	add_cached(g, p, 6, 10, 0, 0);
+	add_cached(g, p, 7, 8, 0, 8);
+	add_cached(g, p, 0, 6, 3, 0);
+	check_row(made(g, 1), MEMORY_FILES, 10, 3, 0, 0);
+	/* More of another group's than there is: read at different instants. */
+	add_cached(g, p, 7, 0, 0, 1);
+	check_row(made(g, 1), MEMORY_FILES, 10, 3, 0, 0);
 }
 
 /* A group below another one is part of it; a name that only begins alike is none of it. */
@@ -369,6 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sums, begin, end),
 		cmocka_unit_test_setup_teardown(test_ended, begin, end),
+		cmocka_unit_test_setup_teardown(test_other_files, begin, end),
 		cmocka_unit_test_setup_teardown(test_below, begin, end),
 		cmocka_unit_test_setup_teardown(test_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(test_sentences, begin, end),

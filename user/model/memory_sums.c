@@ -30,12 +30,27 @@ struct place { /* what a line has changed */
 
 /* --- of a line, and of a process --- */
 
-/* Still there, of what is accounted to the process's own group, as far as that is known. */
+/* Still there, of what is accounted to the process's own group, as far as that is known. Of what
+ * has gone nobody knows to which group it was accounted: both have their share in it. */
 static int64_t files_there(const struct model_cache_amounts *amounts)
 {
-	int64_t there = model_cached_there(amounts) - (int64_t)amounts->other_bytes;
+	int64_t there = model_cached_there(amounts);
 
-	return there > 0 ? there : 0;
+	/* Read while pages come and go. */
+	if (!amounts->other_bytes || !there)
+		return there;
+	if (amounts->other_bytes >= amounts->bytes)
+		return 0;
+	return (int64_t)((double)there *
+			 ((double)(amounts->bytes - amounts->other_bytes) / amounts->bytes));
+}
+
+static void take_off(struct model_cache_amounts *amounts, const struct model_cache_amounts *less)
+{
+	amounts->bytes -= less->bytes;
+	amounts->gone_bytes -= less->gone_bytes;
+	amounts->unknown_bytes -= less->unknown_bytes;
+	amounts->other_bytes -= less->other_bytes;
 }
 
 static void line_changes(const struct model_line *line, int64_t bytes[MEMORY_TOTAL])
@@ -75,10 +90,10 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 {
 	bool began = process->began, gone = process->exited;
 	int64_t all[MEMORY_TOTAL] = {0}, ended[MEMORY_TOTAL] = {0}, bytes[MEMORY_TOTAL];
+	struct model_cache_amounts no_line = process->cached;
 
 	all[MEMORY_ANON] = process->anon_end_bytes - process->anon_start_bytes;
 	all[MEMORY_SHMEM] = process->shmem_end_bytes - process->shmem_start_bytes;
-	all[MEMORY_FILES] = files_there(&process->cached);
 	all[MEMORY_KERNEL] = model_kernel_bytes(&process->kernel);
 	if (model->kernel_known) {
 		/* Page tables that a child was given by the fork are in nobody's figure. */
@@ -95,9 +110,12 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 			sum->rows[j].lines += bytes[j];
 			all[j] -= bytes[j];
 		}
+		take_off(&no_line, &process->lines[i].cached);
 		if (!gone)
 			sum->copied_bytes += process->lines[i].cow_faults * model->page_size;
 	}
+	/* A share is no difference of shares. */
+	all[MEMORY_FILES] = files_there(&no_line);
 	for (int j = 0; j < MEMORY_TOTAL; j++) {
 		sum->rows[j].no_line += all[j];
 		sum->rows[j].ended += gone ? ended[j] : 0;
