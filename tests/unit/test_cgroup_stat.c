@@ -287,13 +287,16 @@ static void test_book(void **state)
 	assert_true(book->batch >= 64 * 4096);
 	put(V2 "/a/memory.current", "100\n");
 	put(V2 "/b/memory.current", "7\n");
-	assert_int_equal(cgroup_book_see_at(book, root, ""), 0);
-	assert_int_equal(cgroup_book_see_at(book, root, "/a"), 1);
-	assert_int_equal(cgroup_book_see_at(book, root, "/b"), 2);
+	assert_int_equal(cgroup_book_see_at(book, root, "", false), 0);
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
+	assert_int_equal(cgroup_book_see_at(book, root, "/b", true), 2);
 	put(V2 "/a/memory.current", "250\n");
 	/* What it used at first is not read again. */
-	assert_int_equal(cgroup_book_see_at(book, root, "/a"), 1);
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
 	assert_int_equal(book->groups[0].start.bytes[CGROUP_TOTAL], 100);
+	/* Of the first process of each. */
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", true), 1);
+	assert_true(!book->groups[0].began && book->groups[1].began);
 	assert_false(book->ended);
 	cgroup_book_end_at(book, root);
 	assert_true(book->ended);
@@ -310,12 +313,12 @@ static void test_book(void **state)
 		assert_int_equal(mkdir(file_name, 0700), 0);
 		strcat(file_name, "/memory.current");
 		assert_int_equal(mknod(file_name, 0600 | S_IFREG, 0), 0);
-		cgroup_book_see_at(book, root, name);
+		cgroup_book_see_at(book, root, name, false);
 	}
 	assert_int_equal(book->count, CGROUP_BOOK_MOST);
 	assert_int_equal(book->beyond, 12);
-	assert_int_equal(cgroup_book_see_at(book, root, "/many/1030"), 0);
-	assert_int_equal(cgroup_book_see_at(book, root, "/b"), 2);
+	assert_int_equal(cgroup_book_see_at(book, root, "/many/1030", false), 0);
+	assert_int_equal(cgroup_book_see_at(book, root, "/b", false), 2);
 	cgroup_book_free(book);
 	cgroup_book_free(NULL);
 }

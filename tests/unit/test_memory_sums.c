@@ -114,10 +114,9 @@ static void add_cached(struct given *g, struct model_process *p, int line, int m
 						    .gone_bytes = (uint64_t)gone * MIB,
 						    .other_bytes = (uint64_t)other * MIB};
 
-	assert_int_equal(
-		model_add_cached(g->model, p, line ? &at : NULL, line ? 1 : 0, PYMEM_LOSS_NO_FRAME,
-				 "/x", false, &amounts),
-		0);
+	assert_int_equal(model_add_cached(g->model, p, line ? &at : NULL, line ? 1 : 0,
+					  PYMEM_LOSS_NO_FRAME, "/x", false, &amounts),
+			 0);
 }
 
 static const struct memory_sum *made(struct given *g, size_t count)
@@ -362,6 +361,29 @@ static void test_sentences(void **state)
 	check_said(g, (struct render_options){.live = true}, NULL, "\n");
 }
 
+/* A process that is the first of its group, and profiled from its beginning, has what it used by
+ * then twice: no fork is made the reason. */
+static void test_began(void **state)
+{
+	const struct render_options plain = {.top = 20}, whole = {.top = 20, .cgroup = true};
+	const char *const why = "profiled from its beginning", *const fork = "share after a fork";
+	struct given *g = *state;
+	struct model_process *p;
+
+	add_group(g, "/a", 30, 0, 0, 0)->processes = 1;
+	p = add_process(g, 1, 10, 20);
+	add_anon(g, p, 5, 40, 0);
+	check_said(g, whole, fork, why);
+	g->model->memory_groups[0].began = p->began = true;
+	check_said(g, whole, why, fork);
+	check_said(g, plain, NULL, why);
+	add_kernel(g, p, 5, PYMEM_KERNEL_PIPES, 4);
+	check_said(g, plain, why, fork);
+	add_process(g, 1, 11, 1);
+	check_said(g, whole, why, NULL);
+	check_said(g, whole, fork, NULL);
+}
+
 /* Many groups: the first ones are told, the others counted; -n 0 tells all. A narrow terminal gets
  * sentences. */
 static void test_many(void **state)
@@ -395,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_below, begin, end),
 		cmocka_unit_test_setup_teardown(test_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(test_sentences, begin, end),
+		cmocka_unit_test_setup_teardown(test_began, begin, end),
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 	};
 

@@ -215,6 +215,7 @@ struct model_cgroup {
 struct model_memory_group {
 	char *path; /* as cgroup_memory_name() gives it (os/cgroup_memory.h) */
 	struct cgroup_stat start, end;
+	bool began; /* as in struct cgroup_book_group */
 };
 
 struct model_skip { /* a process that was asked for but not profiled */

@@ -62,7 +62,8 @@ static struct cgroup_book_group *add(struct cgroup_book *book, const char *name)
 	return NULL;
 }
 
-unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path)
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path,
+			    bool began)
 {
 	struct cgroup_book_group *group;
 	struct cgroup_book_entry *entry;
@@ -82,15 +83,16 @@ unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const ch
 	}
 	cgroup_stat_read_at(root, name, &group->start);
 	group->end = group->start;
+	group->began = began;
 	return (unsigned)book->count;
 }
 
-unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path)
+unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, bool began)
 {
 	char name[NAME_MOST];
 
 	cgroup_memory_name(pid, path, name, sizeof(name));
-	return cgroup_book_see_at(book, "", name);
+	return cgroup_book_see_at(book, "", name, began);
 }
 
 void cgroup_book_end_at(struct cgroup_book *book, const char *root)

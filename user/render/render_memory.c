@@ -96,12 +96,30 @@ static void put_file_reasons(struct memory_text *t)
 		put_reason(t, "files' pages that others brought, or the kernel itself");
 }
 
+/* What a process had before its group was read is in what the group used at first, and in the
+ * figures of the process, if that is profiled from its beginning. */
+static void put_begin_reason(struct memory_text *t, bool whole)
+{
+	bool left = is_left(t, MEMORY_FILES, false) || is_left(t, MEMORY_KERNEL, false) ||
+		    (whole && (is_left(t, MEMORY_ANON, false) || is_left(t, MEMORY_SHMEM, false)));
+
+	if (left && t->sum->group->began)
+		put_reason(t, "the group's first process is profiled from its beginning, so what "
+			      "it used by the first reading is in that, too");
+}
+
+/* True if processes may have pages in common since a fork. */
+static bool may_share(const struct memory_sum *sum)
+{
+	return !sum->group->began || sum->processes + sum->ended > 1 || sum->others > 0;
+}
+
 /* Of what --memory cgroup alone shows. */
 static void put_rss_reasons(struct memory_text *t)
 {
 	char text[128], amount[40];
 
-	if (is_left(t, MEMORY_ANON, false))
+	if (is_left(t, MEMORY_ANON, false) && may_share(t->sum))
 		put_reason(t, "pages that processes share after a fork are in RSS of each");
 	if (is_left(t, MEMORY_ANON, true) && t->sum->copied_bytes) {
 		parts_amount(amount, sizeof(amount), (int64_t)t->sum->copied_bytes, false);
@@ -134,6 +152,7 @@ static void put_reasons(struct memory_text *t, bool whole)
 		return;
 	t->first = true;
 	put_others(t);
+	put_begin_reason(t, whole);
 	put_kernel_reasons(t);
 	put_file_reasons(t);
 	if (whole)

@@ -77,8 +77,12 @@ int report_add_memory_groups(struct model *model, const struct cgroup_book *book
 	for (size_t i = 0; i < book->count && !err; i++) {
 		const struct cgroup_book_group *group = &book->groups[i];
 
-		err = model_add_memory_group(
-			model, &(struct model_memory_group){group->path, group->start, group->end});
+		err = model_add_memory_group(model, &(struct model_memory_group){
+							    .path = group->path,
+							    .start = group->start,
+							    .end = group->end,
+							    .began = group->began,
+						    });
 	}
 	return err;
 }
