@@ -64,7 +64,7 @@ static bool is_empty(const struct cgroup_stat *sums)
 	for (int i = 0; i < CGROUP_PART_COUNT; i++)
 		if (sums->bytes[i] != -1)
 			return false;
-	return sums->processes == -1 && !sums->derived;
+	return sums->processes == -1 && !sums->derived && !sums->inode;
 }
 
 static void test_v2(void **state)
@@ -94,6 +94,7 @@ static void test_v2(void **state)
 	assert_int_equal(sums.bytes[CGROUP_ZSWAP], 7);
 	assert_int_equal(sums.processes, 3);
 	assert_false(sums.derived || sums.v1 || sums.root || sums.has_children);
+	assert_int_not_equal(sums.inode, 0);
 	put(V2 "/a/b/cgroup.procs", "");
 	assert_true(stat_of("/a").has_children);
 	assert_int_equal(stat_of("/a/b").processes, 0);

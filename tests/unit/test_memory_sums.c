@@ -384,6 +384,33 @@ static void test_began(void **state)
 	check_said(g, whole, fork, NULL);
 }
 
+/* A group that is gone at the end is not told of as if the kernel did not say; and one that has a
+ * predecessor's figures at first says so, in place of reasons. */
+static void test_gone(void **state)
+{
+	const struct render_options plain = {.top = 20}, whole = {.top = 20, .cgroup = true};
+	const char *const removed = "It was removed before the end", *const anew = "made anew";
+	struct given *g = *state;
+	struct cgroup_stat *stat = add_group(g, "/a", 30, 0, 0, 9);
+
+	add_anon(g, add_process(g, 1, 10, 20), 5, 40, 0);
+	g->model->memory_groups[0].start.inode = stat->inode = 77;
+	check_said(g, whole, "The remainder:", "removed");
+	assert_false(made(g, 1)->removed || made(g, 1)->replaced);
+	stat->inode = 78;
+	check_said(g, whole, anew, "The remainder:");
+	check_said(g, plain, anew, removed);
+	assert_true(made(g, 1)->replaced && !made(g, 1)->removed);
+	memset(stat->bytes, 0xff, sizeof(stat->bytes));
+	stat->inode = 0;
+	check_said(g, whole, removed, "does not say");
+	check_said(g, plain,
+		   "Control group /a: It was removed before the end: what it used then is "
+		   "not known.\n",
+		   anew);
+	assert_true(made(g, 1)->removed && !made(g, 1)->replaced);
+}
+
 /* Many groups: the first ones are told, the others counted; -n 0 tells all. A narrow terminal gets
  * sentences. */
 static void test_many(void **state)
@@ -418,6 +445,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(test_sentences, begin, end),
 		cmocka_unit_test_setup_teardown(test_began, begin, end),
+		cmocka_unit_test_setup_teardown(test_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 	};
 

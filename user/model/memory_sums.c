@@ -225,8 +225,11 @@ static void finish_parts(struct memory_sum *sum)
 static void finish(const struct model *model, struct memory_sum *sum)
 {
 	struct memory_row *total = &sum->rows[MEMORY_TOTAL];
+	uint64_t first = sum->group->start.inode, last = sum->group->end.inode;
 	int64_t watched = 0;
 
+	sum->removed = first && !last;
+	sum->replaced = first && last && first != last;
 	for (int i = 0; i < MEMORY_TOTAL; i++) {
 		total->lines += sum->rows[i].lines;
 		total->no_line += sum->rows[i].no_line;

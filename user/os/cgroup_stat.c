@@ -127,10 +127,23 @@ static void read_v2(const struct folder *folder, struct cgroup_stat *sums)
 	sums->derived = true;
 }
 
+static void read_folder(const struct folder *folder, struct cgroup_stat *sums)
+{
+	char name[4096];
+	struct stat about;
+
+	if (snprintf(name, sizeof(name), "%s%s%s", folder->root, folder->mount, folder->path) >=
+		    (int)sizeof(name) ||
+	    stat(name, &about))
+		return;
+	sums->inode = about.st_ino;
+	/* A folder of the kernel's has one link for each folder in it, and two more. */
+	sums->has_children = about.st_nlink > 2;
+}
+
 static void read_members(const struct folder *folder, struct cgroup_stat *sums)
 {
-	char line[32], name[4096];
-	struct stat about;
+	char line[32];
 	int64_t count = 0;
 	FILE *file = open_in(folder, "cgroup.procs");
 
@@ -140,9 +153,6 @@ static void read_members(const struct folder *folder, struct cgroup_stat *sums)
 		count++;
 	sums->processes = ferror(file) ? -1 : count;
 	fclose(file);
-	/* A folder of the kernel's has one link for each folder in it, and two more. */
-	snprintf(name, sizeof(name), "%s%s%s", folder->root, folder->mount, folder->path);
-	sums->has_children = !stat(name, &about) && about.st_nlink > 2;
 }
 
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
@@ -160,6 +170,7 @@ void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat 
 	/* A path that leads out of our cgroup namespace can't be read. */
 	if (*folder.path != '/' || sums->root || strstr(folder.path, "/.."))
 		return;
+	read_folder(&folder, sums);
 	if (sums->v1)
 		read_v1(&folder, sums);
 	else

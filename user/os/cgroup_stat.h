@@ -41,6 +41,9 @@ struct cgroup_stat {
 	/* The root group, of which the kernel keeps no such sums: nothing is known. */
 	bool root;
 	bool v1;
+	/* Of the group's folder; 0: there is none, or it is not looked for (root). A group that is
+	 * made anew has another one. */
+	uint64_t inode;
 	/* Processes in the group itself, not in those below it; -1: not known. CGROUP_PROCESSES:
 	 * there may be more. And whether there are groups below it. */
 	int64_t processes;

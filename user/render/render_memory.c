@@ -148,7 +148,8 @@ static void put_reasons(struct memory_text *t, bool whole)
 		any = true;
 		small |= size_of(row->remainder) <= (uint64_t)t->model->memory_batch;
 	}
-	if (!any)
+	/* A reason of another kind, which is told apart. */
+	if (!any || sum->replaced)
 		return;
 	t->first = true;
 	put_others(t);
@@ -226,6 +227,14 @@ static void put_unknown(struct memory_text *t, bool whole)
 		fputs(" It is the root of all, of which the kernel keeps no sums.", t->out);
 		return;
 	}
+	if (t->sum->removed) {
+		fputs(" It was removed before the end: what it used then is not known.", t->out);
+		return;
+	}
+	if (t->sum->replaced)
+		fputs(" It was removed and made anew meanwhile, as that of a service that "
+		      "restarts: what it used at first is the old one's.",
+		      t->out);
 	for (int i = 0; i < MEMORY_ROW_COUNT; i++) {
 		const struct memory_row *row = &t->sum->rows[i];
 
