@@ -242,8 +242,7 @@ static void finish(const struct model *model, struct memory_sum *sum)
 	for (size_t i = 0; i < model->process_count; i++) {
 		const struct model_process *process = model->processes[i];
 
-		watched += !process->exited && process->memory_group &&
-			   &model->memory_groups[process->memory_group - 1] == sum->group;
+		watched += !process->exited && process->memory_group == sum->number;
 	}
 	sum->others = sum->group->end.processes < 0 ? -1 : sum->group->end.processes - watched;
 	if (sum->group->end.processes >= 0 && sum->others < 0)
@@ -375,6 +374,7 @@ int memory_sums_make(const struct model *model, struct memory_sums *sums)
 			continue;
 		sums->count++;
 		sum->group = &model->memory_groups[i];
+		sum->number = (unsigned)i + 1;
 		for (size_t j = 0; j < model->process_count; j++)
 			if (is_in(model, model->processes[j], sum->group))
 				add_process(model, sum, model->processes[j]);

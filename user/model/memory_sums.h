@@ -66,8 +66,9 @@ struct memory_part {	 /* in bytes */
 
 struct memory_sum {
 	const struct model_memory_group *group;
-	bool removed;  /* before the end: what it used then is not known */
-	bool replaced; /* `start` is of a group of that name, `end` of another one, made later */
+	unsigned number; /* model_process.memory_group of its processes */
+	bool removed;	 /* before the end: what it used then is not known */
+	bool replaced;	 /* `start` is of a group of that name, `end` of another one, made later */
 	size_t processes, ended; /* in the group and below it, that run, and that do not */
 	int64_t others;		 /* processes of the group itself that are not watched; -1:
 				    not known */

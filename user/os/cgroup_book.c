@@ -76,11 +76,11 @@ unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const ch
 	HASH_FIND_STR(book->entries, name, entry);
 	if (entry)
 		return entry->number;
-	group = book->count < CGROUP_BOOK_MOST ? add(book, name) : NULL;
-	if (!group) {
-		book->beyond++;
+	if (book->count == CGROUP_BOOK_MOST)
+		return CGROUP_BOOK_BEYOND;
+	group = add(book, name);
+	if (!group)
 		return 0;
-	}
 	cgroup_stat_read_at(root, name, &group->start);
 	group->end = group->start;
 	group->began = began;

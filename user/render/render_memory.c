@@ -422,25 +422,14 @@ static int print_sentences(struct memory_text *t, FILE *out, const struct render
 	return print_text(&text, out, options);
 }
 
-static void print_rest(FILE *out, const struct model *model, const struct render_options *options,
-		       size_t more)
+static void print_rest(FILE *out, const struct render_options *options, size_t more)
 {
 	char text[160];
 
-	if (more) {
-		snprintf(text, sizeof(text), "and %zu more control group%s (-n 0 shows all)", more,
-			 more == 1 ? "" : "s");
-		text_wrap(out, text, 0, options->width, 2);
-		fputc('\n', out);
-	}
-	if (model->memory_beyond) {
-		snprintf(text, sizeof(text),
-			 "%zu process%s met in control groups of which nothing was read: those of "
-			 "the first 1024 are",
-			 model->memory_beyond, model->memory_beyond == 1 ? " was" : "es were");
-		text_wrap(out, text, 0, options->width, 2);
-		fputc('\n', out);
-	}
+	snprintf(text, sizeof(text), "and %zu more control group%s (-n 0 shows all)", more,
+		 more == 1 ? "" : "s");
+	text_wrap(out, text, 0, options->width, 2);
+	fputc('\n', out);
 }
 
 int render_memory(FILE *out, const struct model *model, const struct render_options *options)
@@ -463,8 +452,8 @@ int render_memory(FILE *out, const struct model *model, const struct render_opti
 
 		err = table ? print_table(&t, out, options) : print_sentences(&t, out, options);
 	}
-	if (!err)
-		print_rest(out, model, options, sums.count - shown);
+	if (!err && sums.count > shown)
+		print_rest(out, options, sums.count - shown);
 	memory_sums_free(&sums);
 	return err;
 }
