@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a group's memory is made of, from trees of files made by hand: both versions, older kernels,
  * files that are no such files; and the book that has a reading of each group. */
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,15 @@
 
 #define V1 "/sys/fs/cgroup/memory"
 #define V2 "/sys/fs/cgroup"
+
+static unsigned looks; /* calls of access() */
+
+/* In place of the system's. */
+int access(const char *path, int mode)
+{
+	looks++;
+	return faccessat(AT_FDCWD, path, mode, 0);
+}
 
 static char root[] = "/tmp/pymem-cgroup.XXXXXX";
 
@@ -278,6 +288,36 @@ static void test_owner(void **state)
 	check_owner("memory:/a/b", "memory:/a/b");
 }
 
+/* A path of more than a thousand levels takes few looks; and each depth is found. */
+static void test_deep_owner(void **state)
+{
+	char name[4096] = "", folder[PATH_MAX], owner[4096] = "/";
+
+	(void)state;
+	put(V2 "/cgroup.procs", "");
+	for (int depth = 1; depth <= 24; depth++) {
+		memset(name, 0, sizeof(name));
+		for (int i = 1; i <= 24; i++)
+			sprintf(name + strlen(name), "/%.*s", 1 + i % 5, "abcdef");
+		looks = 0;
+		cgroup_stat_owner_at(root, name);
+		assert_string_equal(name, owner);
+		assert_true(looks <= 10);
+		/* The next level has the controller, too. */
+		if (depth == 1)
+			*owner = '\0';
+		sprintf(owner + strlen(owner), "/%.*s", 1 + depth % 5, "abcdef");
+		snprintf(folder, sizeof(folder), V2 "%.3000s/memory.current", owner);
+		put(folder, "1\n");
+	}
+	for (int i = 0; i < 1900; i++)
+		memcpy(name + 2 * i, "/x", 3);
+	looks = 0;
+	cgroup_stat_owner_at(root, name);
+	assert_string_equal(name, "/");
+	assert_true(looks <= 16);
+}
+
 static void test_book(void **state)
 {
 	struct cgroup_book *book = cgroup_book_new();
@@ -333,6 +373,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile, begin, end),
 		cmocka_unit_test_setup_teardown(test_probe, begin, end),
 		cmocka_unit_test_setup_teardown(test_owner, begin, end),
+		cmocka_unit_test_setup_teardown(test_deep_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_book, begin, end),
 	};
 

@@ -183,29 +183,49 @@ void cgroup_stat_read(const char *path, struct cgroup_stat *sums)
 	cgroup_stat_read_at("", path, sums);
 }
 
-/* True if the group's memory is accounted for itself. */
-static bool is_accounted(const char *root, const char *path)
+/* True if the memory of the group that the first `length` bytes of the path name is accounted for
+ * itself. */
+static bool is_accounted(const char *root, const char *path, size_t length)
 {
 	size_t named = strlen(CGROUP_MEMORY_V1);
 	bool v1 = !strncmp(path, CGROUP_MEMORY_V1, named);
 	char file_name[4096];
 
-	return snprintf(file_name, sizeof(file_name), "%s%s%s/%s", root, v1 ? V1_MOUNT : V2_MOUNT,
-			v1 ? path + named : path,
+	path += v1 ? named : 0;
+	length -= v1 ? named : 0;
+	return snprintf(file_name, sizeof(file_name), "%s%s%.*s/%s", root, v1 ? V1_MOUNT : V2_MOUNT,
+			(int)length, path,
 			v1 ? "memory.usage_in_bytes" : "memory.current") < (int)sizeof(file_name) &&
 	       !access(file_name, F_OK);
 }
 
+/* A group has the controller only if the one above it has, so that is looked for in halves: anyone
+ * may make groups a thousand levels deep, and each look at a file passes through all of them. */
 void cgroup_stat_owner_at(const char *root, char *path)
 {
-	char *slash, *first = strchr(path, '/');
+	char *first = strchr(path, '/');
+	size_t above, below = strlen(path), middle, length;
 
-	if (!first || strstr(path, "/.."))
+	if (!first || !first[1] || strstr(path, "/..") || is_accounted(root, path, below))
 		return;
-	while (first[1] && !is_accounted(root, path)) {
-		slash = strrchr(path, '/');
-		slash[slash == first] = '\0';
+	/* `above` bytes name a group that is accounted, or none; `below` bytes one that is not. */
+	above = (size_t)(first - path);
+	while (true) {
+		/* The end of the last name that ends in the lower half, else of the next one. */
+		middle = above + (below - above) / 2;
+		for (length = middle; length > above && path[length] != '/'; length--)
+			;
+		if (length == above)
+			for (length = middle + 1; length < below && path[length] != '/'; length++)
+				;
+		if (length >= below)
+			break;
+		if (is_accounted(root, path, length))
+			above = length;
+		else
+			below = length;
 	}
+	path[above == (size_t)(first - path) ? above + 1 : above] = '\0';
 }
 
 void cgroup_stat_owner(char *path)
