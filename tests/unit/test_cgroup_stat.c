@@ -156,6 +156,12 @@ static void test_v1(void **state)
 	assert_int_equal(sums.bytes[CGROUP_SOCK], 4096);
 	assert_int_equal(sums.bytes[CGROUP_PAGETABLES], -1);
 	assert_false(sums.derived);
+	/* Kernels that let one choose: groups below are in it, or not. */
+	assert_false(sums.alone);
+	put(V1 "/a/memory.use_hierarchy", "1\n");
+	assert_false(stat_of("memory:/a").alone);
+	put(V1 "/a/memory.use_hierarchy", "0\n");
+	assert_true(stat_of("memory:/a").alone);
 	/* Built without accounting of kernel memory: nothing takes its place. */
 	put(V1 "/b/memory.usage_in_bytes", "70000\n");
 	put(V1 "/b/memory.stat", "total_cache 20000\ntotal_rss 30000\n");

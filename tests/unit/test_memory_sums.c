@@ -143,6 +143,31 @@ static void check_row(const struct memory_sum *sum, enum memory_row_id id, int l
 	assert_int_equal(row->remainder, (int64_t)remainder * MIB);
 }
 
+static char *said(struct given *g, struct render_options options)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	assert_int_equal(model_compute(g->model), 0);
+	assert_int_equal(render_memory(out, g->model, &options), 0);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void check_said(struct given *g, struct render_options options, const char *has,
+		       const char *lacks)
+{
+	char *text = said(g, options);
+
+	if (has && !strstr(text, has))
+		fail_msg("\"%s\" is not in: %s", has, text);
+	if (lacks && strstr(text, lacks))
+		fail_msg("\"%s\" is in: %s", lacks, text);
+	free(text);
+}
+
 static void test_sums(void **state)
 {
 	struct given *g = *state;
@@ -255,6 +280,14 @@ static void test_below(void **state)
 	assert_int_equal(sum[0].copied_bytes, 3 * PAGE);
 	/* The same line of two processes is one. */
 	assert_int_equal(sum[0].rows[MEMORY_ANON].most_bytes, 7 * MIB);
+	/* Figures of the group alone. */
+	g->model->memory_groups[0].start.alone = g->model->memory_groups[0].end.alone = true;
+	g->model->memory_groups[0].end.has_children = true;
+	sum = made(g, 3);
+	check_row(&sum[0], MEMORY_ANON, 3, 0, 0, 4);
+	assert_int_equal(sum[0].processes, 1);
+	check_said(g, (struct render_options){.cgroup = true}, "The remainder:", "groups below it");
+	g->model->memory_groups[0].start.alone = false;
 	/* A number that no group has. */
 	g->model->processes[3]->memory_group = 77;
 	made(g, 3);
@@ -290,31 +323,6 @@ static void test_unknown(void **state)
 }
 
 /* --- in words --- */
-
-static char *said(struct given *g, struct render_options options)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_non_null(out);
-	assert_int_equal(model_compute(g->model), 0);
-	assert_int_equal(render_memory(out, g->model, &options), 0);
-	assert_int_equal(fclose(out), 0);
-	return text;
-}
-
-static void check_said(struct given *g, struct render_options options, const char *has,
-		       const char *lacks)
-{
-	char *text = said(g, options);
-
-	if (has && !strstr(text, has))
-		fail_msg("\"%s\" is not in: %s", has, text);
-	if (lacks && strstr(text, lacks))
-		fail_msg("\"%s\" is in: %s", lacks, text);
-	free(text);
-}
 
 static void test_sentences(void **state)
 {

@@ -292,6 +292,8 @@ static bool is_in(const struct model *model, const struct model_process *process
 	if (!process->memory_group || process->memory_group > model->memory_group_count)
 		return false;
 	path = model->memory_groups[process->memory_group - 1].path;
+	if (group->start.alone)
+		return !strcmp(path, group->path);
 	return !strncmp(path, group->path, length) && (!path[length] || path[length] == '/');
 }
 

@@ -100,6 +100,7 @@ static void read_v1(const struct folder *folder, struct cgroup_stat *sums)
 	};
 
 	read_stat(folder, keys, sums);
+	sums->alone = number_in(folder, "memory.use_hierarchy") == 0;
 	sums->bytes[CGROUP_KERNEL] = number_in(folder, "memory.kmem.usage_in_bytes");
 	sums->bytes[CGROUP_SOCK] = number_in(folder, "memory.kmem.tcp.usage_in_bytes");
 	sums->bytes[CGROUP_TOTAL] = number_in(folder, "memory.usage_in_bytes");

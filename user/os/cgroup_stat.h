@@ -32,8 +32,8 @@ enum cgroup_part {
 		CGROUP_PART_COUNT,
 };
 
-/* In bytes, the groups below included; -1: the kernel does not say. FILE has shared memory in it,
- * SHMEM is that part. */
+/* In bytes, the groups below included unless `alone`; -1: the kernel does not say. FILE has shared
+ * memory in it, SHMEM is that part. */
 struct cgroup_stat {
 	int64_t bytes[CGROUP_PART_COUNT];
 	/* The kernel does not say KERNEL: it is what TOTAL has beside ANON, FILE and SOCK. */
@@ -41,6 +41,8 @@ struct cgroup_stat {
 	/* The root group, of which the kernel keeps no such sums: nothing is known. */
 	bool root;
 	bool v1;
+	/* Groups below are not in it: v1, unless memory.use_hierarchy is 1 (always, since 5.11). */
+	bool alone;
 	/* Of the group's folder; 0: there is none, or it is not looked for (root). A group that is
 	 * made anew has another one. */
 	uint64_t inode;

@@ -67,7 +67,7 @@ static void put_others(struct memory_text *t)
 			 sum->others == 1 ? "" : "es", sum->others == 1 ? "is" : "are");
 		put_reason(t, text);
 	}
-	if (sum->group->end.has_children)
+	if (sum->group->end.has_children && !sum->group->start.alone)
 		put_reason(t, "groups below it are part of it, with processes that may not be "
 			      "watched");
 	if (t->model->gathered.processes)
