@@ -65,7 +65,7 @@ static struct cgroup_stat stat_of(const char *path)
 {
 	struct cgroup_stat sums;
 
-	cgroup_stat_read_at(root, path, &sums);
+	cgroup_stat_count_at(root, path, &sums);
 	return sums;
 }
 
@@ -333,6 +333,7 @@ static void test_book(void **state)
 	assert_non_null(book);
 	assert_true(book->batch >= 64 * 4096);
 	put(V2 "/a/memory.current", "100\n");
+	put(V2 "/a/cgroup.procs", "1\n2\n");
 	put(V2 "/b/memory.current", "7\n");
 	assert_int_equal(cgroup_book_see_at(book, root, "", false), 0);
 	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
@@ -341,6 +342,8 @@ static void test_book(void **state)
 	/* What it used at first is not read again. */
 	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
 	assert_int_equal(book->groups[0].start.bytes[CGROUP_TOTAL], 100);
+	/* Processes are counted at the end alone: there may be many. */
+	assert_int_equal(book->groups[0].start.processes, -1);
 	/* Of the first process of each. */
 	assert_int_equal(cgroup_book_see_at(book, root, "/a", true), 1);
 	assert_true(!book->groups[0].began && book->groups[1].began);
@@ -349,6 +352,7 @@ static void test_book(void **state)
 	assert_true(book->ended);
 	assert_int_equal(book->groups[0].start.bytes[CGROUP_TOTAL], 100);
 	assert_int_equal(book->groups[0].end.bytes[CGROUP_TOTAL], 250);
+	assert_int_equal(book->groups[0].end.processes, 2);
 	assert_int_equal(book->groups[1].end.bytes[CGROUP_TOTAL], 7);
 	/* Too many groups: the first ones are read, the others are counted. */
 	put(V2 "/many/x", "");

@@ -98,7 +98,7 @@ unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, 
 void cgroup_book_end_at(struct cgroup_book *book, const char *root)
 {
 	for (size_t i = 0; i < book->count; i++)
-		cgroup_stat_read_at(root, book->groups[i].path, &book->groups[i].end);
+		cgroup_stat_count_at(root, book->groups[i].path, &book->groups[i].end);
 	book->ended = true;
 }
 

@@ -156,27 +156,44 @@ static void read_members(const struct folder *folder, struct cgroup_stat *sums)
 	fclose(file);
 }
 
-void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
+static struct folder folder_of(const char *root, const char *path)
 {
 	size_t named = strlen(CGROUP_MEMORY_V1);
-	struct folder folder = {root, V2_MOUNT, path};
+
+	if (!strncmp(path, CGROUP_MEMORY_V1, named))
+		return (struct folder){root, V1_MOUNT, path + named};
+	return (struct folder){root, V2_MOUNT, path};
+}
+
+/* The root has no figures, and a path that leads out of our cgroup namespace can't be read. */
+static bool is_readable(const struct folder *folder)
+{
+	return *folder->path == '/' && folder->path[1] && !strstr(folder->path, "/..");
+}
+
+void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
+{
+	struct folder folder = folder_of(root, path);
 
 	empty(sums);
-	sums->v1 = !strncmp(path, CGROUP_MEMORY_V1, named);
-	if (sums->v1) {
-		folder.mount = V1_MOUNT;
-		folder.path += named;
-	}
+	sums->v1 = folder.path != path;
 	sums->root = !strcmp(folder.path, "/");
-	/* A path that leads out of our cgroup namespace can't be read. */
-	if (*folder.path != '/' || sums->root || strstr(folder.path, "/.."))
+	if (!is_readable(&folder))
 		return;
 	read_folder(&folder, sums);
 	if (sums->v1)
 		read_v1(&folder, sums);
 	else
 		read_v2(&folder, sums);
-	read_members(&folder, sums);
+}
+
+void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat *sums)
+{
+	struct folder folder = folder_of(root, path);
+
+	cgroup_stat_read_at(root, path, sums);
+	if (is_readable(&folder))
+		read_members(&folder, sums);
 }
 
 void cgroup_stat_read(const char *path, struct cgroup_stat *sums)

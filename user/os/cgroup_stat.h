@@ -46,8 +46,8 @@ struct cgroup_stat {
 	/* Of the group's folder; 0: there is none, or it is not looked for (root). A group that is
 	 * made anew has another one. */
 	uint64_t inode;
-	/* Processes in the group itself, not in those below it; -1: not known. CGROUP_PROCESSES:
-	 * there may be more. And whether there are groups below it. */
+	/* Processes in the group itself, not in those below it; -1: not known, or not counted.
+	 * CGROUP_PROCESSES: there may be more. And whether there are groups below it. */
 	int64_t processes;
 	bool has_children;
 };
@@ -59,6 +59,8 @@ struct cgroup_stat {
 void cgroup_stat_read(const char *path, struct cgroup_stat *sums);
 /* The same below another root than "" (tests). */
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums);
+/* Reads it and counts the processes, which takes as long as there are many. */
+void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat *sums);
 
 /* Cuts `path` to the group in which memory is accounted: that group itself, or the nearest one
  * above it for which the memory controller is switched on; "/": none but the root. */
