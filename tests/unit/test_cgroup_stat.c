@@ -327,7 +327,6 @@ static void test_deep_owner(void **state)
 static void test_book(void **state)
 {
 	struct cgroup_book *book = cgroup_book_new();
-	char name[64];
 
 	(void)state;
 	assert_non_null(book);
@@ -354,23 +353,50 @@ static void test_book(void **state)
 	assert_int_equal(book->groups[0].end.bytes[CGROUP_TOTAL], 250);
 	assert_int_equal(book->groups[0].end.processes, 2);
 	assert_int_equal(book->groups[1].end.bytes[CGROUP_TOTAL], 7);
-	/* Too many groups: the first ones are read, the others are counted. */
-	put(V2 "/many/x", "");
-	for (int i = 0; i < CGROUP_BOOK_MOST + 10; i++) {
-		char file_name[PATH_MAX];
-
-		snprintf(name, sizeof(name), "/many/%d", i);
-		snprintf(file_name, sizeof(file_name), "%s" V2 "%s", root, name);
-		assert_int_equal(mkdir(file_name, 0700), 0);
-		strcat(file_name, "/memory.current");
-		assert_int_equal(mknod(file_name, 0600 | S_IFREG, 0), 0);
-		cgroup_book_see_at(book, root, name, false);
-	}
-	assert_int_equal(book->count, CGROUP_BOOK_MOST);
-	assert_int_equal(cgroup_book_see_at(book, root, "/many/1030", false), CGROUP_BOOK_BEYOND);
-	assert_int_equal(cgroup_book_see_at(book, root, "/b", false), 2);
 	cgroup_book_free(book);
 	cgroup_book_free(NULL);
+}
+
+/* A folder that is a group of that user, seen; as root alone can make it. */
+static unsigned see_new(struct cgroup_book *book, unsigned number, uid_t owner)
+{
+	char name[64], file_name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "/many/%u", number);
+	snprintf(file_name, sizeof(file_name), "%s" V2 "%s", root, name);
+	assert_int_equal(mkdir(file_name, 0700), 0);
+	assert_int_equal(chown(file_name, owner, 0), 0);
+	strcat(file_name, "/memory.current");
+	assert_int_equal(mknod(file_name, 0600 | S_IFREG, 0), 0);
+	return cgroup_book_see_at(book, root, name, false);
+}
+
+/* Too many groups: the first ones are read. A user fills his own share, all users theirs, and
+ * root's part is left to it. */
+static void test_crowded_book(void **state)
+{
+	struct cgroup_book *book = cgroup_book_new();
+	unsigned number = 0;
+	uid_t user = 1000;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_non_null(book);
+	put(V2 "/many/x", "");
+	for (; number < CGROUP_BOOK_USERS; number++) {
+		if (number && number % CGROUP_BOOK_USER == 0)
+			assert_int_equal(see_new(book, 5000 + number, user++), CGROUP_BOOK_BEYOND);
+		assert_int_equal(see_new(book, number, user), number + 1);
+	}
+	assert_int_equal(see_new(book, 4000, 3000), CGROUP_BOOK_BEYOND);
+	for (; number < CGROUP_BOOK_MOST; number++)
+		assert_int_equal(see_new(book, number, 0), number + 1);
+	assert_int_equal(see_new(book, number, 0), CGROUP_BOOK_BEYOND);
+	assert_int_equal(book->count, CGROUP_BOOK_MOST);
+	/* Those that it has are found as before. */
+	assert_int_equal(cgroup_book_see_at(book, root, "/many/0", false), 1);
+	cgroup_book_free(book);
 }
 
 int main(void)
@@ -385,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_deep_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_book, begin, end),
+		cmocka_unit_test_setup_teardown(test_crowded_book, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

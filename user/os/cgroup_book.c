@@ -62,11 +62,26 @@ static struct cgroup_book_group *add(struct cgroup_book *book, const char *name)
 	return NULL;
 }
 
+/* True if there is room for one more group of that user. There are few groups, and this is asked
+ * only of a new one. */
+static bool has_room(const struct cgroup_book *book, uid_t owner)
+{
+	size_t users = 0, own = 0;
+
+	for (size_t i = 0; i < book->count; i++) {
+		users += book->groups[i].start.owner != 0;
+		own += book->groups[i].start.owner == owner;
+	}
+	return book->count < CGROUP_BOOK_MOST &&
+	       (!owner || (users < CGROUP_BOOK_USERS && own < CGROUP_BOOK_USER));
+}
+
 unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path,
 			    bool began)
 {
 	struct cgroup_book_group *group;
 	struct cgroup_book_entry *entry;
+	struct cgroup_stat found;
 	char name[NAME_MOST];
 
 	if (!*path || strlen(path) >= sizeof(name))
@@ -76,7 +91,8 @@ unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const ch
 	HASH_FIND_STR(book->entries, name, entry);
 	if (entry)
 		return entry->number;
-	if (book->count == CGROUP_BOOK_MOST)
+	cgroup_stat_find_at(root, name, &found);
+	if (!has_room(book, found.owner))
 		return CGROUP_BOOK_BEYOND;
 	group = add(book, name);
 	if (!group)

@@ -9,8 +9,11 @@
 
 #include "os/cgroup_stat.h"
 
-/* Groups that a book has. */
-#define CGROUP_BOOK_MOST 1024
+/* Groups that a book has; among them, of all users other than root, and of each of them: who owns
+ * the folder of a group can make any number of groups in it. */
+#define CGROUP_BOOK_MOST  1024
+#define CGROUP_BOOK_USERS 512
+#define CGROUP_BOOK_USER  128
 /* In place of a group's number: there was no room for it. */
 #define CGROUP_BOOK_BEYOND (CGROUP_BOOK_MOST + 1)
 

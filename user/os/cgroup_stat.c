@@ -29,7 +29,7 @@ struct folder {
 
 static void empty(struct cgroup_stat *sums)
 {
-	*sums = (struct cgroup_stat){.processes = -1};
+	*sums = (struct cgroup_stat){.processes = -1, .owner = (uid_t)-1};
 	memset(sums->bytes, 0xff, sizeof(sums->bytes));
 }
 
@@ -138,6 +138,7 @@ static void read_folder(const struct folder *folder, struct cgroup_stat *sums)
 	    stat(name, &about))
 		return;
 	sums->inode = about.st_ino;
+	sums->owner = about.st_uid;
 	/* A folder of the kernel's has one link for each folder in it, and two more. */
 	sums->has_children = about.st_nlink > 2;
 }
@@ -171,16 +172,24 @@ static bool is_readable(const struct folder *folder)
 	return *folder->path == '/' && folder->path[1] && !strstr(folder->path, "/..");
 }
 
-void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
+void cgroup_stat_find_at(const char *root, const char *path, struct cgroup_stat *sums)
 {
 	struct folder folder = folder_of(root, path);
 
 	empty(sums);
 	sums->v1 = folder.path != path;
 	sums->root = !strcmp(folder.path, "/");
+	if (is_readable(&folder))
+		read_folder(&folder, sums);
+}
+
+void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
+{
+	struct folder folder = folder_of(root, path);
+
+	cgroup_stat_find_at(root, path, sums);
 	if (!is_readable(&folder))
 		return;
-	read_folder(&folder, sums);
 	if (sums->v1)
 		read_v1(&folder, sums);
 	else

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* X(ID, key of memory.stat in v2, what to tell a person). TOTAL is memory.current. What is below
  * KERNEL_STACK is a part of KERNEL. */
@@ -46,6 +47,7 @@ struct cgroup_stat {
 	/* Of the group's folder; 0: there is none, or it is not looked for (root). A group that is
 	 * made anew has another one. */
 	uint64_t inode;
+	uid_t owner; /* of that folder; (uid_t)-1: there is none */
 	/* Processes in the group itself, not in those below it; -1: not known, or not counted.
 	 * CGROUP_PROCESSES: there may be more. And whether there are groups below it. */
 	int64_t processes;
@@ -59,6 +61,8 @@ struct cgroup_stat {
 void cgroup_stat_read(const char *path, struct cgroup_stat *sums);
 /* The same below another root than "" (tests). */
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums);
+/* Finds `inode`, `owner` and `has_children` alone; the rest is not known. */
+void cgroup_stat_find_at(const char *root, const char *path, struct cgroup_stat *sums);
 /* Reads it and counts the processes, which takes as long as there are many. */
 void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat *sums);
 
