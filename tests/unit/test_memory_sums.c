@@ -392,6 +392,35 @@ static void test_began(void **state)
 	check_said(g, whole, fork, NULL);
 }
 
+/* Swapped memory, and pages that outlive who shared them: reasons only where they apply. */
+static void test_other_reasons(void **state)
+{
+	const struct render_options whole = {.top = 20, .cgroup = true};
+	const char *const swapped = "in the swap cache", *const shared = "an ended process shared";
+	struct model_location const *at;
+	struct pymem_counters counters = {};
+	struct given *g = *state;
+	struct model_process *p;
+
+	add_group(g, "/a", 30, 6, 0, 0);
+	p = add_process(g, 1, 10, 20);
+	add_anon(g, p, 5, 4, 0);
+	check_said(g, whole, "files' pages that others brought", swapped);
+	check_said(g, whole, NULL, shared);
+	at = model_location(g->model, "/srv/app.py", "work", 5, 1);
+	counters.pages[PYMEM_SWAP] = -3;
+	assert_int_equal(model_add_stack(g->model, p, &at, 1, false, &counters, NULL), 0);
+	check_said(g, whole, swapped, shared);
+	p = add_process(g, 1, 11, 20);
+	p->began = p->exited = true;
+	check_said(g, whole, shared, NULL);
+	/* Nothing is left over of them. */
+	g->model->memory_groups[0].end.bytes[CGROUP_FILE] = 100 * MIB;
+	g->model->memory_groups[0].end.bytes[CGROUP_ANON] = 104 * MIB;
+	check_said(g, whole, NULL, swapped);
+	check_said(g, whole, NULL, shared);
+}
+
 /* A group that is gone at the end is not told of as if the kernel did not say; and one that has a
  * predecessor's figures at first says so, in place of reasons. */
 static void test_gone(void **state)
@@ -450,6 +479,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(test_sentences, begin, end),
 		cmocka_unit_test_setup_teardown(test_began, begin, end),
+		cmocka_unit_test_setup_teardown(test_other_reasons, begin, end),
 		cmocka_unit_test_setup_teardown(test_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 	};

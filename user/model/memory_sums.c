@@ -111,6 +111,7 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 			all[j] -= bytes[j];
 		}
 		take_off(&no_line, &process->lines[i].cached);
+		sum->swapped |= process->lines[i].swap_bytes != 0;
 		if (!gone)
 			sum->copied_bytes += process->lines[i].cow_faults * model->page_size;
 	}

@@ -73,6 +73,7 @@ struct memory_sum {
 	int64_t others;		 /* processes of the group itself that are not watched; -1:
 				    not known */
 	uint64_t copied_bytes;	 /* copied on write by processes that run: it changes no RSS */
+	bool swapped;		 /* lines of them changed how much was swapped */
 	int64_t sock_bytes;	 /* change of data in TCP and UDP sockets; 0: none, not known */
 	bool kernel_known;	 /* the row of the kernel, and some of its parts, are known */
 	struct memory_row rows[MEMORY_ROW_COUNT];

@@ -94,6 +94,8 @@ static void put_file_reasons(struct memory_text *t)
 		put_reason(t, "files' pages that were there before have gone");
 	else if (is_left(t, MEMORY_FILES, true))
 		put_reason(t, "files' pages that others brought, or the kernel itself");
+	if (t->sum->swapped && (is_left(t, MEMORY_FILES, false) || is_left(t, MEMORY_FILES, true)))
+		put_reason(t, "swapped memory is in files as long as it is in the swap cache");
 }
 
 /* What a process had before its group was read is in what the group used at first, and in the
@@ -127,6 +129,8 @@ static void put_rss_reasons(struct memory_text *t)
 			 amount);
 		put_reason(t, text);
 	}
+	if (is_left(t, MEMORY_ANON, true) && t->sum->ended)
+		put_reason(t, "pages that an ended process shared after a fork may be there still");
 	if (is_left(t, MEMORY_SHMEM, false) || is_left(t, MEMORY_SHMEM, true))
 		put_reason(t, "shared memory is in RSS of who maps it, and in the group as long as "
 			      "it exists");
