@@ -123,7 +123,7 @@ static const struct memory_sum *made(struct given *g, size_t count)
 {
 	memory_sums_free(&g->sums);
 	assert_int_equal(model_compute(g->model), 0);
-	assert_int_equal(memory_sums_make(g->model, &g->sums), 0);
+	assert_int_equal(memory_sums_make(g->model, SIZE_MAX, &g->sums), 0);
 	assert_int_equal(g->sums.count, count);
 	return g->sums.list;
 }
@@ -280,6 +280,14 @@ static void test_below(void **state)
 	assert_int_equal(sum[0].copied_bytes, 3 * PAGE);
 	/* The same line of two processes is one. */
 	assert_int_equal(sum[0].rows[MEMORY_ANON].most_bytes, 7 * MIB);
+	/* Of groups that are not shown it is not looked for. */
+	assert_non_null(sum[1].rows[MEMORY_ANON].most);
+	memory_sums_free(&g->sums);
+	assert_int_equal(memory_sums_make(g->model, 1, &g->sums), 0);
+	sum = g->sums.list;
+	assert_non_null(sum[0].rows[MEMORY_ANON].most);
+	assert_null(sum[1].rows[MEMORY_ANON].most);
+	check_row(&sum[1], MEMORY_ANON, 4, 0, 0, 0);
 	/* Figures of the group alone. */
 	g->model->memory_groups[0].start.alone = g->model->memory_groups[0].end.alone = true;
 	g->model->memory_groups[0].end.has_children = true;

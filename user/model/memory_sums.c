@@ -362,7 +362,7 @@ static bool is_used(const struct model *model, size_t number)
 	return false;
 }
 
-int memory_sums_make(const struct model *model, struct memory_sums *sums)
+int memory_sums_make(const struct model *model, size_t shown, struct memory_sums *sums)
 {
 	int err = 0;
 
@@ -370,7 +370,7 @@ int memory_sums_make(const struct model *model, struct memory_sums *sums)
 	sums->list = calloc(model->memory_group_count + 1, sizeof(*sums->list));
 	if (!sums->list)
 		return -ENOMEM;
-	for (size_t i = 0; i < model->memory_group_count && !err; i++) {
+	for (size_t i = 0; i < model->memory_group_count; i++) {
 		struct memory_sum *sum = &sums->list[sums->count];
 
 		if (!is_used(model, i + 1))
@@ -382,10 +382,11 @@ int memory_sums_make(const struct model *model, struct memory_sums *sums)
 			if (is_in(model, model->processes[j], sum->group))
 				add_process(model, sum, model->processes[j]);
 		finish(model, sum);
-		err = find_most(model, sum);
 	}
 	if (sums->count)
 		qsort(sums->list, sums->count, sizeof(*sums->list), by_change);
+	for (size_t i = 0; i < sums->count && i < shown && !err; i++)
+		err = find_most(model, &sums->list[i]);
 	if (err)
 		memory_sums_free(sums);
 	return err;

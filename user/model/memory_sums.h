@@ -35,7 +35,8 @@ struct memory_row {   /* in bytes */
 	 * what went, or should have gone, with processes that have ended. */
 	int64_t lines, no_line, ended;
 	int64_t remainder;
-	const struct model_location *most; /* the line of the largest change; NULL: none */
+	const struct model_location
+		*most; /* the line of the largest change; NULL: none, or not looked for */
 	int64_t most_bytes;
 };
 
@@ -85,9 +86,10 @@ struct memory_sums {
 	size_t count;
 };
 
-/* Fills `sums`, which memory_sums_free() frees. The model was computed; the sums are valid until it
- * changes. 0 or -ENOMEM: then there is nothing to free. */
-int memory_sums_make(const struct model *model, struct memory_sums *sums);
+/* Fills `sums`, which memory_sums_free() frees. Only the first `shown` groups have memory_row.most:
+ * that takes a look at all lines for each group. The model was computed; the sums are valid until
+ * it changes. 0 or -ENOMEM: then there is nothing to free. */
+int memory_sums_make(const struct model *model, size_t shown, struct memory_sums *sums);
 void memory_sums_free(struct memory_sums *sums);
 
 #endif

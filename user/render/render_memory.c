@@ -440,15 +440,16 @@ int render_memory(FILE *out, const struct model *model, const struct render_opti
 {
 	bool table = options->cgroup && (!options->width || options->width >= TABLE_LEAST);
 	struct memory_sums sums;
-	size_t shown;
+	size_t shown = options->top ? GROUPS_SHOWN : SIZE_MAX;
 	int err;
 
 	if (!model->memory_group_count || options->live)
 		return 0;
-	err = memory_sums_make(model, &sums);
+	err = memory_sums_make(model, table ? shown : 0, &sums);
 	if (err)
 		return err;
-	shown = options->top && sums.count > GROUPS_SHOWN ? GROUPS_SHOWN : sums.count;
+	if (sums.count < shown)
+		shown = sums.count;
 	if (shown)
 		fputc('\n', out);
 	for (size_t i = 0; i < shown && !err; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The balances of control groups, for programs. */
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "model/memory_sums.h"
@@ -98,7 +99,7 @@ int render_memory_json(FILE *out, const struct model *model)
 
 	if (!model->memory_group_count)
 		return 0;
-	err = memory_sums_make(model, &sums);
+	err = memory_sums_make(model, SIZE_MAX, &sums);
 	if (err)
 		return err;
 	fputs(",\n \"control_groups\":[", out);
