@@ -437,7 +437,6 @@ static inline void profile_fill_memory(struct profile *profile)
 	    model_add_memory_group(model, &top))
 		abort();
 	model->memory_batch = 512 << 10;
-	model->memory_beyond = 3;
 	for (size_t i = 0; i < 3; i++) {
 		struct model_process *p = model->processes[i];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a group's memory is made of, from trees of files made by hand: both versions, older kernels,
  * files that are no such files; and the book that has a reading of each group. */
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,15 @@
 
 #define V1 "/sys/fs/cgroup/memory"
 #define V2 "/sys/fs/cgroup"
+
+static unsigned looks; /* calls of access() */
+
+/* In place of the system's. */
+int access(const char *path, int mode)
+{
+	looks++;
+	return faccessat(AT_FDCWD, path, mode, 0);
+}
 
 static char root[] = "/tmp/pymem-cgroup.XXXXXX";
 
@@ -55,7 +65,7 @@ static struct cgroup_stat stat_of(const char *path)
 {
 	struct cgroup_stat sums;
 
-	cgroup_stat_read_at(root, path, &sums);
+	cgroup_stat_count_at(root, path, &sums);
 	return sums;
 }
 
@@ -64,7 +74,7 @@ static bool is_empty(const struct cgroup_stat *sums)
 	for (int i = 0; i < CGROUP_PART_COUNT; i++)
 		if (sums->bytes[i] != -1)
 			return false;
-	return sums->processes == -1 && !sums->derived;
+	return sums->processes == -1 && !sums->derived && !sums->inode;
 }
 
 static void test_v2(void **state)
@@ -94,6 +104,7 @@ static void test_v2(void **state)
 	assert_int_equal(sums.bytes[CGROUP_ZSWAP], 7);
 	assert_int_equal(sums.processes, 3);
 	assert_false(sums.derived || sums.v1 || sums.root || sums.has_children);
+	assert_int_not_equal(sums.inode, 0);
 	put(V2 "/a/b/cgroup.procs", "");
 	assert_true(stat_of("/a").has_children);
 	assert_int_equal(stat_of("/a/b").processes, 0);
@@ -145,6 +156,12 @@ static void test_v1(void **state)
 	assert_int_equal(sums.bytes[CGROUP_SOCK], 4096);
 	assert_int_equal(sums.bytes[CGROUP_PAGETABLES], -1);
 	assert_false(sums.derived);
+	/* Kernels that let one choose: groups below are in it, or not. */
+	assert_false(sums.alone);
+	put(V1 "/a/memory.use_hierarchy", "1\n");
+	assert_false(stat_of("memory:/a").alone);
+	put(V1 "/a/memory.use_hierarchy", "0\n");
+	assert_true(stat_of("memory:/a").alone);
 	/* Built without accounting of kernel memory: nothing takes its place. */
 	put(V1 "/b/memory.usage_in_bytes", "70000\n");
 	put(V1 "/b/memory.stat", "total_cache 20000\ntotal_rss 30000\n");
@@ -277,47 +294,109 @@ static void test_owner(void **state)
 	check_owner("memory:/a/b", "memory:/a/b");
 }
 
+/* A path of more than a thousand levels takes few looks; and each depth is found. */
+static void test_deep_owner(void **state)
+{
+	char name[4096] = "", folder[PATH_MAX], owner[4096] = "/";
+
+	(void)state;
+	put(V2 "/cgroup.procs", "");
+	for (int depth = 1; depth <= 24; depth++) {
+		memset(name, 0, sizeof(name));
+		for (int i = 1; i <= 24; i++)
+			sprintf(name + strlen(name), "/%.*s", 1 + i % 5, "abcdef");
+		looks = 0;
+		cgroup_stat_owner_at(root, name);
+		assert_string_equal(name, owner);
+		assert_true(looks <= 10);
+		/* The next level has the controller, too. */
+		if (depth == 1)
+			*owner = '\0';
+		sprintf(owner + strlen(owner), "/%.*s", 1 + depth % 5, "abcdef");
+		snprintf(folder, sizeof(folder), V2 "%.3000s/memory.current", owner);
+		put(folder, "1\n");
+	}
+	for (int i = 0; i < 1900; i++)
+		memcpy(name + 2 * i, "/x", 3);
+	looks = 0;
+	cgroup_stat_owner_at(root, name);
+	assert_string_equal(name, "/");
+	assert_true(looks <= 16);
+}
+
 static void test_book(void **state)
 {
 	struct cgroup_book *book = cgroup_book_new();
-	char name[64];
 
 	(void)state;
 	assert_non_null(book);
 	assert_true(book->batch >= 64 * 4096);
 	put(V2 "/a/memory.current", "100\n");
+	put(V2 "/a/cgroup.procs", "1\n2\n");
 	put(V2 "/b/memory.current", "7\n");
-	assert_int_equal(cgroup_book_see_at(book, root, ""), 0);
-	assert_int_equal(cgroup_book_see_at(book, root, "/a"), 1);
-	assert_int_equal(cgroup_book_see_at(book, root, "/b"), 2);
+	assert_int_equal(cgroup_book_see_at(book, root, "", false), 0);
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
+	assert_int_equal(cgroup_book_see_at(book, root, "/b", true), 2);
 	put(V2 "/a/memory.current", "250\n");
 	/* What it used at first is not read again. */
-	assert_int_equal(cgroup_book_see_at(book, root, "/a"), 1);
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
 	assert_int_equal(book->groups[0].start.bytes[CGROUP_TOTAL], 100);
+	/* Processes are counted at the end alone: there may be many. */
+	assert_int_equal(book->groups[0].start.processes, -1);
+	/* Of the first process of each. */
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", true), 1);
+	assert_true(!book->groups[0].began && book->groups[1].began);
 	assert_false(book->ended);
 	cgroup_book_end_at(book, root);
 	assert_true(book->ended);
 	assert_int_equal(book->groups[0].start.bytes[CGROUP_TOTAL], 100);
 	assert_int_equal(book->groups[0].end.bytes[CGROUP_TOTAL], 250);
+	assert_int_equal(book->groups[0].end.processes, 2);
 	assert_int_equal(book->groups[1].end.bytes[CGROUP_TOTAL], 7);
-	/* Too many groups: the first ones are read, the others are counted. */
-	put(V2 "/many/x", "");
-	for (int i = 0; i < CGROUP_BOOK_MOST + 10; i++) {
-		char file_name[PATH_MAX];
-
-		snprintf(name, sizeof(name), "/many/%d", i);
-		snprintf(file_name, sizeof(file_name), "%s" V2 "%s", root, name);
-		assert_int_equal(mkdir(file_name, 0700), 0);
-		strcat(file_name, "/memory.current");
-		assert_int_equal(mknod(file_name, 0600 | S_IFREG, 0), 0);
-		cgroup_book_see_at(book, root, name);
-	}
-	assert_int_equal(book->count, CGROUP_BOOK_MOST);
-	assert_int_equal(book->beyond, 12);
-	assert_int_equal(cgroup_book_see_at(book, root, "/many/1030"), 0);
-	assert_int_equal(cgroup_book_see_at(book, root, "/b"), 2);
 	cgroup_book_free(book);
 	cgroup_book_free(NULL);
+}
+
+/* A folder that is a group of that user, seen; as root alone can make it. */
+static unsigned see_new(struct cgroup_book *book, unsigned number, uid_t owner)
+{
+	char name[64], file_name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "/many/%u", number);
+	snprintf(file_name, sizeof(file_name), "%s" V2 "%s", root, name);
+	assert_int_equal(mkdir(file_name, 0700), 0);
+	assert_int_equal(chown(file_name, owner, 0), 0);
+	strcat(file_name, "/memory.current");
+	assert_int_equal(mknod(file_name, 0600 | S_IFREG, 0), 0);
+	return cgroup_book_see_at(book, root, name, false);
+}
+
+/* Too many groups: the first ones are read. A user fills his own share, all users theirs, and
+ * root's part is left to it. */
+static void test_crowded_book(void **state)
+{
+	struct cgroup_book *book = cgroup_book_new();
+	unsigned number = 0;
+	uid_t user = 1000;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_non_null(book);
+	put(V2 "/many/x", "");
+	for (; number < CGROUP_BOOK_USERS; number++) {
+		if (number && number % CGROUP_BOOK_USER == 0)
+			assert_int_equal(see_new(book, 5000 + number, user++), CGROUP_BOOK_BEYOND);
+		assert_int_equal(see_new(book, number, user), number + 1);
+	}
+	assert_int_equal(see_new(book, 4000, 3000), CGROUP_BOOK_BEYOND);
+	for (; number < CGROUP_BOOK_MOST; number++)
+		assert_int_equal(see_new(book, number, 0), number + 1);
+	assert_int_equal(see_new(book, number, 0), CGROUP_BOOK_BEYOND);
+	assert_int_equal(book->count, CGROUP_BOOK_MOST);
+	/* Those that it has are found as before. */
+	assert_int_equal(cgroup_book_see_at(book, root, "/many/0", false), 1);
+	cgroup_book_free(book);
 }
 
 int main(void)
@@ -330,7 +409,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile, begin, end),
 		cmocka_unit_test_setup_teardown(test_probe, begin, end),
 		cmocka_unit_test_setup_teardown(test_owner, begin, end),
+		cmocka_unit_test_setup_teardown(test_deep_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_book, begin, end),
+		cmocka_unit_test_setup_teardown(test_crowded_book, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

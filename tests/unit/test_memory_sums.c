@@ -114,16 +114,16 @@ static void add_cached(struct given *g, struct model_process *p, int line, int m
 						    .gone_bytes = (uint64_t)gone * MIB,
 						    .other_bytes = (uint64_t)other * MIB};
 
-	assert_int_equal(
-		model_add_cached(g->model, p, &at, 1, PYMEM_LOSS_NO_FRAME, "/x", false, &amounts),
-		0);
+	assert_int_equal(model_add_cached(g->model, p, line ? &at : NULL, line ? 1 : 0,
+					  PYMEM_LOSS_NO_FRAME, "/x", false, &amounts),
+			 0);
 }
 
 static const struct memory_sum *made(struct given *g, size_t count)
 {
 	memory_sums_free(&g->sums);
 	assert_int_equal(model_compute(g->model), 0);
-	assert_int_equal(memory_sums_make(g->model, &g->sums), 0);
+	assert_int_equal(memory_sums_make(g->model, SIZE_MAX, &g->sums), 0);
 	assert_int_equal(g->sums.count, count);
 	return g->sums.list;
 }
@@ -143,6 +143,31 @@ static void check_row(const struct memory_sum *sum, enum memory_row_id id, int l
 	assert_int_equal(row->remainder, (int64_t)remainder * MIB);
 }
 
+static char *said(struct given *g, struct render_options options)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	assert_int_equal(model_compute(g->model), 0);
+	assert_int_equal(render_memory(out, g->model, &options), 0);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void check_said(struct given *g, struct render_options options, const char *has,
+		       const char *lacks)
+{
+	char *text = said(g, options);
+
+	if (has && !strstr(text, has))
+		fail_msg("\"%s\" is not in: %s", has, text);
+	if (lacks && strstr(text, lacks))
+		fail_msg("\"%s\" is in: %s", lacks, text);
+	free(text);
+}
+
 static void test_sums(void **state)
 {
 	struct given *g = *state;
@@ -157,14 +182,16 @@ static void test_sums(void **state)
 	add_kernel(g, p, 5, PYMEM_KERNEL_TABLES, 3);
 	add_kernel(g, p, 7, PYMEM_KERNEL_PIPES, 4);
 	add_kernel(g, p, 0, PYMEM_KERNEL_STACKS, 1);
-	add_cached(g, p, 8, 20, 6, 1);
+	add_cached(g, p, 8, 20, 6, 5);
 	sum = made(g, 1);
 	check_row(sum, MEMORY_ANON, 28, 4, 0, 18);
-	check_row(sum, MEMORY_FILES, 13, 0, 0, -1);
+	/* A quarter is another group's, also of what is still there. */
+	assert_int_equal(sum->rows[MEMORY_FILES].lines, 14 * MIB * 3 / 4);
+	assert_int_equal(sum->rows[MEMORY_FILES].remainder, 12 * MIB - 14 * MIB * 3 / 4);
 	check_row(sum, MEMORY_SHMEM, 0, 0, 0, 0);
 	check_row(sum, MEMORY_KERNEL, 7, 1, 0, 1);
 	check_row(sum, MEMORY_OTHER, 0, 0, 0, 0);
-	check_row(sum, MEMORY_TOTAL, 48, 5, 0, 18);
+	assert_int_equal(sum->rows[MEMORY_TOTAL].lines, 35 * MIB + 14 * MIB * 3 / 4);
 	assert_int_equal(sum->processes, 1);
 	assert_int_equal(sum->others, 2);
 	assert_int_equal(sum->rows[MEMORY_ANON].most->line, 5);
@@ -210,6 +237,25 @@ static void test_ended(void **state)
 	assert_int_equal(sum->others, 0);
 }
 
+/* Pages of another group's that have gone are not taken off those of the own group that are there;
+ * and what is by no line is not what lines make of it. */
+static void test_other_files(void **state)
+{
+	struct given *g = *state;
+	struct model_process *p;
+
+	add_group(g, "/a", 0, 13, 0, 0);
+	p = add_process(g, 1, 10, 20);
+	add_cached(g, p, 5, 24, 24, 24);
+	add_cached(g, p, 6, 10, 0, 0);
+	add_cached(g, p, 7, 8, 0, 8);
+	add_cached(g, p, 0, 6, 3, 0);
+	check_row(made(g, 1), MEMORY_FILES, 10, 3, 0, 0);
+	/* More of another group's than there is: read at different instants. */
+	add_cached(g, p, 7, 0, 0, 1);
+	check_row(made(g, 1), MEMORY_FILES, 10, 3, 0, 0);
+}
+
 /* A group below another one is part of it; a name that only begins alike is none of it. */
 static void test_below(void **state)
 {
@@ -234,6 +280,22 @@ static void test_below(void **state)
 	assert_int_equal(sum[0].copied_bytes, 3 * PAGE);
 	/* The same line of two processes is one. */
 	assert_int_equal(sum[0].rows[MEMORY_ANON].most_bytes, 7 * MIB);
+	/* Of groups that are not shown it is not looked for. */
+	assert_non_null(sum[1].rows[MEMORY_ANON].most);
+	memory_sums_free(&g->sums);
+	assert_int_equal(memory_sums_make(g->model, 1, &g->sums), 0);
+	sum = g->sums.list;
+	assert_non_null(sum[0].rows[MEMORY_ANON].most);
+	assert_null(sum[1].rows[MEMORY_ANON].most);
+	check_row(&sum[1], MEMORY_ANON, 4, 0, 0, 0);
+	/* Figures of the group alone. */
+	g->model->memory_groups[0].start.alone = g->model->memory_groups[0].end.alone = true;
+	g->model->memory_groups[0].end.has_children = true;
+	sum = made(g, 3);
+	check_row(&sum[0], MEMORY_ANON, 3, 0, 0, 4);
+	assert_int_equal(sum[0].processes, 1);
+	check_said(g, (struct render_options){.cgroup = true}, "The remainder:", "groups below it");
+	g->model->memory_groups[0].start.alone = false;
 	/* A number that no group has. */
 	g->model->processes[3]->memory_group = 77;
 	made(g, 3);
@@ -269,31 +331,6 @@ static void test_unknown(void **state)
 }
 
 /* --- in words --- */
-
-static char *said(struct given *g, struct render_options options)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_non_null(out);
-	assert_int_equal(model_compute(g->model), 0);
-	assert_int_equal(render_memory(out, g->model, &options), 0);
-	assert_int_equal(fclose(out), 0);
-	return text;
-}
-
-static void check_said(struct given *g, struct render_options options, const char *has,
-		       const char *lacks)
-{
-	char *text = said(g, options);
-
-	if (has && !strstr(text, has))
-		fail_msg("\"%s\" is not in: %s", has, text);
-	if (lacks && strstr(text, lacks))
-		fail_msg("\"%s\" is in: %s", lacks, text);
-	free(text);
-}
 
 static void test_sentences(void **state)
 {
@@ -340,6 +377,85 @@ static void test_sentences(void **state)
 	check_said(g, (struct render_options){.live = true}, NULL, "\n");
 }
 
+/* A process that is the first of its group, and profiled from its beginning, has what it used by
+ * then twice: no fork is made the reason. */
+static void test_began(void **state)
+{
+	const struct render_options plain = {.top = 20}, whole = {.top = 20, .cgroup = true};
+	const char *const why = "profiled from its beginning", *const fork = "share after a fork";
+	struct given *g = *state;
+	struct model_process *p;
+
+	add_group(g, "/a", 30, 0, 0, 0)->processes = 1;
+	p = add_process(g, 1, 10, 20);
+	add_anon(g, p, 5, 40, 0);
+	check_said(g, whole, fork, why);
+	g->model->memory_groups[0].began = p->began = true;
+	check_said(g, whole, why, fork);
+	check_said(g, plain, NULL, why);
+	add_kernel(g, p, 5, PYMEM_KERNEL_PIPES, 4);
+	check_said(g, plain, why, fork);
+	add_process(g, 1, 11, 1);
+	check_said(g, whole, why, NULL);
+	check_said(g, whole, fork, NULL);
+}
+
+/* Swapped memory, and pages that outlive who shared them: reasons only where they apply. */
+static void test_other_reasons(void **state)
+{
+	const struct render_options whole = {.top = 20, .cgroup = true};
+	const char *const swapped = "in the swap cache", *const shared = "an ended process shared";
+	struct model_location const *at;
+	struct pymem_counters counters = {};
+	struct given *g = *state;
+	struct model_process *p;
+
+	add_group(g, "/a", 30, 6, 0, 0);
+	p = add_process(g, 1, 10, 20);
+	add_anon(g, p, 5, 4, 0);
+	check_said(g, whole, "files' pages that others brought", swapped);
+	check_said(g, whole, NULL, shared);
+	at = model_location(g->model, "/srv/app.py", "work", 5, 1);
+	counters.pages[PYMEM_SWAP] = -3;
+	assert_int_equal(model_add_stack(g->model, p, &at, 1, false, &counters, NULL), 0);
+	check_said(g, whole, swapped, shared);
+	p = add_process(g, 1, 11, 20);
+	p->began = p->exited = true;
+	check_said(g, whole, shared, NULL);
+	/* Nothing is left over of them. */
+	g->model->memory_groups[0].end.bytes[CGROUP_FILE] = 100 * MIB;
+	g->model->memory_groups[0].end.bytes[CGROUP_ANON] = 104 * MIB;
+	check_said(g, whole, NULL, swapped);
+	check_said(g, whole, NULL, shared);
+}
+
+/* A group that is gone at the end is not told of as if the kernel did not say; and one that has a
+ * predecessor's figures at first says so, in place of reasons. */
+static void test_gone(void **state)
+{
+	const struct render_options plain = {.top = 20}, whole = {.top = 20, .cgroup = true};
+	const char *const removed = "It was removed before the end", *const anew = "made anew";
+	struct given *g = *state;
+	struct cgroup_stat *stat = add_group(g, "/a", 30, 0, 0, 9);
+
+	add_anon(g, add_process(g, 1, 10, 20), 5, 40, 0);
+	g->model->memory_groups[0].start.inode = stat->inode = 77;
+	check_said(g, whole, "The remainder:", "removed");
+	assert_false(made(g, 1)->removed || made(g, 1)->replaced);
+	stat->inode = 78;
+	check_said(g, whole, anew, "The remainder:");
+	check_said(g, plain, anew, removed);
+	assert_true(made(g, 1)->replaced && !made(g, 1)->removed);
+	memset(stat->bytes, 0xff, sizeof(stat->bytes));
+	stat->inode = 0;
+	check_said(g, whole, removed, "does not say");
+	check_said(g, plain,
+		   "Control group /a: It was removed before the end: what it used then is "
+		   "not known.\n",
+		   anew);
+	assert_true(made(g, 1)->removed && !made(g, 1)->replaced);
+}
+
 /* Many groups: the first ones are told, the others counted; -n 0 tells all. A narrow terminal gets
  * sentences. */
 static void test_many(void **state)
@@ -353,11 +469,8 @@ static void test_many(void **state)
 		add_process(g, (unsigned)i + 1, 100 + i, 1);
 	}
 	check_said(g, (struct render_options){.top = 20}, "and 12 more control groups", "/many/11");
-	check_said(g, (struct render_options){.top = 20}, "/many/12", "first 1024");
+	check_said(g, (struct render_options){.top = 20}, "/many/12", "/many/11");
 	check_said(g, (struct render_options){.top = 0}, "/many/00", "more control groups");
-	g->model->memory_beyond = 2;
-	check_said(g, (struct render_options){.top = 20}, "2 processes were met in control groups",
-		   NULL);
 	check_said(g, (struct render_options){.top = 20, .cgroup = true, .width = 79},
 		   "Control group /many/19:", "Kernel's");
 	check_said(g, (struct render_options){.top = 20, .cgroup = true, .width = 80}, "Kernel's",
@@ -369,9 +482,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sums, begin, end),
 		cmocka_unit_test_setup_teardown(test_ended, begin, end),
+		cmocka_unit_test_setup_teardown(test_other_files, begin, end),
 		cmocka_unit_test_setup_teardown(test_below, begin, end),
 		cmocka_unit_test_setup_teardown(test_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(test_sentences, begin, end),
+		cmocka_unit_test_setup_teardown(test_began, begin, end),
+		cmocka_unit_test_setup_teardown(test_other_reasons, begin, end),
+		cmocka_unit_test_setup_teardown(test_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 	};
 

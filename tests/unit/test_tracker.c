@@ -78,6 +78,8 @@ static void test_groups(void **state)
 	assert_int_equal(image(g, 2)->memory_group, 1);
 	tracker_describe(&g->tracker, image(g, g->self));
 	assert_int_equal(g->tracker.groups->count, 1);
+	/* Of a process that was there before. */
+	assert_false(g->tracker.groups->groups[0].began);
 	model = report_build(g->report, true);
 	assert_non_null(model);
 	assert_int_equal(model->memory_group_count, 0);
@@ -96,6 +98,43 @@ static void test_groups(void **state)
 		assert_int_equal(process->memory_group, process->pid != PID(1));
 	}
 	assert_int_equal(began, 2);
+}
+
+/* The first process of a group is one that began meanwhile: the book knows. */
+static void test_group_of_new(void **state)
+{
+	struct given *g = *state;
+
+	g->tracker.groups = cgroup_book_new();
+	assert_non_null(g->tracker.groups);
+	fake_exec(g->session, g->self, 2);
+	poll_all(g);
+	assert_int_equal(image(g, 2)->memory_group, 1);
+	assert_true(g->tracker.groups->groups[0].began);
+}
+
+/* For the group of a process and of its child there was no room: one note for both, however often
+ * they are described. */
+static void test_group_beyond(void **state)
+{
+	struct given *g = *state;
+	struct model *model;
+	size_t notes = 0;
+
+	g->tracker.groups = cgroup_book_new();
+	assert_non_null(g->tracker.groups);
+	g->tracker.groups->count = CGROUP_BOOK_MOST;
+	tracker_describe(&g->tracker, image(g, g->self));
+	fake_fork(g->session, g->self, 1, PID(1));
+	poll_all(g);
+	tracker_describe(&g->tracker, image(g, g->self));
+	g->tracker.groups->count = 0;
+	cgroup_book_end(g->tracker.groups);
+	model = report_build(g->report, true);
+	assert_non_null(model);
+	for (size_t i = 0; i < model->note_count; i++)
+		notes += !strncmp(model->notes[i], "2 processes are in control groups", 33);
+	assert_int_equal(notes, 1);
 }
 
 /* Mapping a library may turn a process into a Python. */
@@ -335,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_attach),	 TEST(test_fork),
 		TEST(test_exec),	 TEST(test_groups),
+		TEST(test_group_of_new), TEST(test_group_beyond),
 		TEST(test_mapped),	 TEST(test_exit),
 		TEST(test_record_first), TEST(test_unexamined),
 		TEST(test_record_lost),	 TEST(test_start_lost),

@@ -147,7 +147,8 @@ static struct alarm_subject *group_of(struct alarms *a, const struct counts_imag
 	if (!at || !at[1])
 		return NULL;
 	s = other(a, path, container ? ALARM_CONTAINER : ALARM_GROUP);
-	if (s && !s->memory)
+	/* It is not known of a process that is gone. */
+	if (s && !s->memory && *memory)
 		s->memory = strdup(memory);
 	return s;
 }

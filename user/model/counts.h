@@ -43,7 +43,7 @@ struct counts_image {
 	const char *comm;
 	char *const *argv;     /* ends with NULL; NULL: unknown */
 	const char *cgroup;    /* NULL: unknown */
-	unsigned memory_group; /* in counts_facts.groups, from 1 on; 0: not known */
+	unsigned memory_group; /* in counts_facts.groups, as cgroup_book_see() gives it */
 	bool began;	       /* it began while it was watched */
 	const char *python;    /* "3.11.2"; "": unknown */
 	const char *reason;    /* why its stacks are not walked; "": they are */

@@ -30,12 +30,27 @@ struct place { /* what a line has changed */
 
 /* --- of a line, and of a process --- */
 
-/* Still there, of what is accounted to the process's own group, as far as that is known. */
+/* Still there, of what is accounted to the process's own group, as far as that is known. Of what
+ * has gone nobody knows to which group it was accounted: both have their share in it. */
 static int64_t files_there(const struct model_cache_amounts *amounts)
 {
-	int64_t there = model_cached_there(amounts) - (int64_t)amounts->other_bytes;
+	int64_t there = model_cached_there(amounts);
 
-	return there > 0 ? there : 0;
+	/* Read while pages come and go. */
+	if (!amounts->other_bytes || !there)
+		return there;
+	if (amounts->other_bytes >= amounts->bytes)
+		return 0;
+	return (int64_t)((double)there *
+			 ((double)(amounts->bytes - amounts->other_bytes) / amounts->bytes));
+}
+
+static void take_off(struct model_cache_amounts *amounts, const struct model_cache_amounts *less)
+{
+	amounts->bytes -= less->bytes;
+	amounts->gone_bytes -= less->gone_bytes;
+	amounts->unknown_bytes -= less->unknown_bytes;
+	amounts->other_bytes -= less->other_bytes;
 }
 
 static void line_changes(const struct model_line *line, int64_t bytes[MEMORY_TOTAL])
@@ -75,10 +90,10 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 {
 	bool began = process->began, gone = process->exited;
 	int64_t all[MEMORY_TOTAL] = {0}, ended[MEMORY_TOTAL] = {0}, bytes[MEMORY_TOTAL];
+	struct model_cache_amounts no_line = process->cached;
 
 	all[MEMORY_ANON] = process->anon_end_bytes - process->anon_start_bytes;
 	all[MEMORY_SHMEM] = process->shmem_end_bytes - process->shmem_start_bytes;
-	all[MEMORY_FILES] = files_there(&process->cached);
 	all[MEMORY_KERNEL] = model_kernel_bytes(&process->kernel);
 	if (model->kernel_known) {
 		/* Page tables that a child was given by the fork are in nobody's figure. */
@@ -95,9 +110,13 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 			sum->rows[j].lines += bytes[j];
 			all[j] -= bytes[j];
 		}
+		take_off(&no_line, &process->lines[i].cached);
+		sum->swapped |= process->lines[i].swap_bytes != 0;
 		if (!gone)
 			sum->copied_bytes += process->lines[i].cow_faults * model->page_size;
 	}
+	/* A share is no difference of shares. */
+	all[MEMORY_FILES] = files_there(&no_line);
 	for (int j = 0; j < MEMORY_TOTAL; j++) {
 		sum->rows[j].no_line += all[j];
 		sum->rows[j].ended += gone ? ended[j] : 0;
@@ -207,8 +226,11 @@ static void finish_parts(struct memory_sum *sum)
 static void finish(const struct model *model, struct memory_sum *sum)
 {
 	struct memory_row *total = &sum->rows[MEMORY_TOTAL];
+	uint64_t first = sum->group->start.inode, last = sum->group->end.inode;
 	int64_t watched = 0;
 
+	sum->removed = first && !last;
+	sum->replaced = first && last && first != last;
 	for (int i = 0; i < MEMORY_TOTAL; i++) {
 		total->lines += sum->rows[i].lines;
 		total->no_line += sum->rows[i].no_line;
@@ -221,8 +243,7 @@ static void finish(const struct model *model, struct memory_sum *sum)
 	for (size_t i = 0; i < model->process_count; i++) {
 		const struct model_process *process = model->processes[i];
 
-		watched += !process->exited && process->memory_group &&
-			   &model->memory_groups[process->memory_group - 1] == sum->group;
+		watched += !process->exited && process->memory_group == sum->number;
 	}
 	sum->others = sum->group->end.processes < 0 ? -1 : sum->group->end.processes - watched;
 	if (sum->group->end.processes >= 0 && sum->others < 0)
@@ -272,6 +293,8 @@ static bool is_in(const struct model *model, const struct model_process *process
 	if (!process->memory_group || process->memory_group > model->memory_group_count)
 		return false;
 	path = model->memory_groups[process->memory_group - 1].path;
+	if (group->start.alone)
+		return !strcmp(path, group->path);
 	return !strncmp(path, group->path, length) && (!path[length] || path[length] == '/');
 }
 
@@ -339,7 +362,7 @@ static bool is_used(const struct model *model, size_t number)
 	return false;
 }
 
-int memory_sums_make(const struct model *model, struct memory_sums *sums)
+int memory_sums_make(const struct model *model, size_t shown, struct memory_sums *sums)
 {
 	int err = 0;
 
@@ -347,21 +370,23 @@ int memory_sums_make(const struct model *model, struct memory_sums *sums)
 	sums->list = calloc(model->memory_group_count + 1, sizeof(*sums->list));
 	if (!sums->list)
 		return -ENOMEM;
-	for (size_t i = 0; i < model->memory_group_count && !err; i++) {
+	for (size_t i = 0; i < model->memory_group_count; i++) {
 		struct memory_sum *sum = &sums->list[sums->count];
 
 		if (!is_used(model, i + 1))
 			continue;
 		sums->count++;
 		sum->group = &model->memory_groups[i];
+		sum->number = (unsigned)i + 1;
 		for (size_t j = 0; j < model->process_count; j++)
 			if (is_in(model, model->processes[j], sum->group))
 				add_process(model, sum, model->processes[j]);
 		finish(model, sum);
-		err = find_most(model, sum);
 	}
 	if (sums->count)
 		qsort(sums->list, sums->count, sizeof(*sums->list), by_change);
+	for (size_t i = 0; i < sums->count && i < shown && !err; i++)
+		err = find_most(model, &sums->list[i]);
 	if (err)
 		memory_sums_free(sums);
 	return err;

@@ -35,7 +35,8 @@ struct memory_row {   /* in bytes */
 	 * what went, or should have gone, with processes that have ended. */
 	int64_t lines, no_line, ended;
 	int64_t remainder;
-	const struct model_location *most; /* the line of the largest change; NULL: none */
+	const struct model_location
+		*most; /* the line of the largest change; NULL: none, or not looked for */
 	int64_t most_bytes;
 };
 
@@ -66,10 +67,14 @@ struct memory_part {	 /* in bytes */
 
 struct memory_sum {
 	const struct model_memory_group *group;
+	unsigned number; /* model_process.memory_group of its processes */
+	bool removed;	 /* before the end: what it used then is not known */
+	bool replaced;	 /* `start` is of a group of that name, `end` of another one, made later */
 	size_t processes, ended; /* in the group and below it, that run, and that do not */
 	int64_t others;		 /* processes of the group itself that are not watched; -1:
 				    not known */
 	uint64_t copied_bytes;	 /* copied on write by processes that run: it changes no RSS */
+	bool swapped;		 /* lines of them changed how much was swapped */
 	int64_t sock_bytes;	 /* change of data in TCP and UDP sockets; 0: none, not known */
 	bool kernel_known;	 /* the row of the kernel, and some of its parts, are known */
 	struct memory_row rows[MEMORY_ROW_COUNT];
@@ -81,9 +86,10 @@ struct memory_sums {
 	size_t count;
 };
 
-/* Fills `sums`, which memory_sums_free() frees. The model was computed; the sums are valid until it
- * changes. 0 or -ENOMEM: then there is nothing to free. */
-int memory_sums_make(const struct model *model, struct memory_sums *sums);
+/* Fills `sums`, which memory_sums_free() frees. Only the first `shown` groups have memory_row.most:
+ * that takes a look at all lines for each group. The model was computed; the sums are valid until
+ * it changes. 0 or -ENOMEM: then there is nothing to free. */
+int memory_sums_make(const struct model *model, size_t shown, struct memory_sums *sums);
 void memory_sums_free(struct memory_sums *sums);
 
 #endif

@@ -86,7 +86,7 @@ void model_clear(struct model *model)
 		free(model->cgroups[i].path);
 	for (i = 0; i < model->memory_group_count; i++)
 		free(model->memory_groups[i].path);
-	model->memory_group_count = model->memory_beyond = 0;
+	model->memory_group_count = 0;
 	model->process_count = model->skip_count = model->note_count = model->cgroup_count = 0;
 }
 

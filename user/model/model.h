@@ -184,8 +184,8 @@ struct model_process {
 	 * kernel_lost_bytes. */
 	struct pymem_kernel kernel;
 	int64_t kernel_lost_bytes[PYMEM_LOSS_COUNT]; /* in no line, by enum pymem_loss */
-	/* Where its memory is accounted: a place in model.memory_groups, from 1 on; 0: not known.
-	 */
+	/* Where its memory is accounted: a place in model.memory_groups, from 1 on; 0, or more than
+	 * there are: not known. */
 	unsigned memory_group;
 	bool began; /* it began while it was watched */
 	/* Parts of rss_start_bytes and rss_end_bytes; and its page tables at first. */
@@ -215,6 +215,7 @@ struct model_cgroup {
 struct model_memory_group {
 	char *path; /* as cgroup_memory_name() gives it (os/cgroup_memory.h) */
 	struct cgroup_stat start, end;
+	bool began; /* as in struct cgroup_book_group */
 };
 
 struct model_skip { /* a process that was asked for but not profiled */
@@ -245,7 +246,6 @@ struct model {
 	size_t cgroup_count;
 	struct model_memory_group *memory_groups; /* none, if nobody asked */
 	size_t memory_group_count;
-	size_t memory_beyond; /* processes in groups for which there was no room */
 	int64_t memory_batch; /* by how much the kernel's figures may be wrong, in bytes */
 	uint64_t page_size;
 	/* Set before anything is added. True: what the import system itself changes (it reads

@@ -62,10 +62,26 @@ static struct cgroup_book_group *add(struct cgroup_book *book, const char *name)
 	return NULL;
 }
 
-unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path)
+/* True if there is room for one more group of that user. There are few groups, and this is asked
+ * only of a new one. */
+static bool has_room(const struct cgroup_book *book, uid_t owner)
+{
+	size_t users = 0, own = 0;
+
+	for (size_t i = 0; i < book->count; i++) {
+		users += book->groups[i].start.owner != 0;
+		own += book->groups[i].start.owner == owner;
+	}
+	return book->count < CGROUP_BOOK_MOST &&
+	       (!owner || (users < CGROUP_BOOK_USERS && own < CGROUP_BOOK_USER));
+}
+
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path,
+			    bool began)
 {
 	struct cgroup_book_group *group;
 	struct cgroup_book_entry *entry;
+	struct cgroup_stat found;
 	char name[NAME_MOST];
 
 	if (!*path || strlen(path) >= sizeof(name))
@@ -75,28 +91,30 @@ unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const ch
 	HASH_FIND_STR(book->entries, name, entry);
 	if (entry)
 		return entry->number;
-	group = book->count < CGROUP_BOOK_MOST ? add(book, name) : NULL;
-	if (!group) {
-		book->beyond++;
+	cgroup_stat_find_at(root, name, &found);
+	if (!has_room(book, found.owner))
+		return CGROUP_BOOK_BEYOND;
+	group = add(book, name);
+	if (!group)
 		return 0;
-	}
 	cgroup_stat_read_at(root, name, &group->start);
 	group->end = group->start;
+	group->began = began;
 	return (unsigned)book->count;
 }
 
-unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path)
+unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, bool began)
 {
 	char name[NAME_MOST];
 
 	cgroup_memory_name(pid, path, name, sizeof(name));
-	return cgroup_book_see_at(book, "", name);
+	return cgroup_book_see_at(book, "", name, began);
 }
 
 void cgroup_book_end_at(struct cgroup_book *book, const char *root)
 {
 	for (size_t i = 0; i < book->count; i++)
-		cgroup_stat_read_at(root, book->groups[i].path, &book->groups[i].end);
+		cgroup_stat_count_at(root, book->groups[i].path, &book->groups[i].end);
 	book->ended = true;
 }
 

@@ -9,18 +9,25 @@
 
 #include "os/cgroup_stat.h"
 
-/* Groups that a book has; of more there is only a number. */
-#define CGROUP_BOOK_MOST 1024
+/* Groups that a book has; among them, of all users other than root, and of each of them: who owns
+ * the folder of a group can make any number of groups in it. */
+#define CGROUP_BOOK_MOST  1024
+#define CGROUP_BOOK_USERS 512
+#define CGROUP_BOOK_USER  128
+/* In place of a group's number: there was no room for it. */
+#define CGROUP_BOOK_BEYOND (CGROUP_BOOK_MOST + 1)
 
 struct cgroup_book_group {
 	char *path; /* cgroup_stat_owner() of what cgroup_memory_name() gives */
 	struct cgroup_stat start, end;
+	/* Its first process began while it was watched: what that had by then is in `start`, and in
+	 * what is counted for the process as well. */
+	bool began;
 };
 
 struct cgroup_book {
 	struct cgroup_book_group *groups;
 	size_t count, room;
-	size_t beyond; /* processes that were met in a group for which there was no room */
 	bool ended;    /* the groups' `end` is known */
 	int64_t batch; /* cgroup_stat_batch() */
 	struct cgroup_book_entry *entries;
@@ -32,11 +39,13 @@ struct cgroup_book *cgroup_book_new(void);
 void cgroup_book_free(struct cgroup_book *book);
 
 /* The group in which the memory of process `pid` is accounted, which is read if it is new. `path`:
- * its group in the hierarchy of v2, or what is known of it; NULL: unknown. Returns the number of
- * the group, from 1 on, or 0: it is not known, or there is no room for it, or no memory. */
-unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path);
+ * its group in the hierarchy of v2, or what is known of it; NULL: unknown. `began`: the process
+ * began while it was watched. Returns the number of the group, from 1 on; CGROUP_BOOK_BEYOND;
+ * or 0: it is not known, or there is no memory. */
+unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, bool began);
 /* The same of a group named as cgroup_memory_name() does; below `root` (tests). */
-unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path);
+unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path,
+			    bool began);
 
 /* Reads all groups again: their `end`. */
 void cgroup_book_end(struct cgroup_book *book);

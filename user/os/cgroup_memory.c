@@ -224,9 +224,10 @@ void cgroup_memory_name_at(const char *root, pid_t pid, const char *path, char *
 	char file_name[4096];
 
 	snprintf(file_name, sizeof(file_name), "%s%s/memory.usage_in_bytes", root, v1.mount);
-	if (!access(file_name, F_OK) && read_v1_name(root, pid, name, size))
-		return;
-	snprintf(name, size, "%s", path ?: "");
+	if (access(file_name, F_OK))
+		snprintf(name, size, "%s", path ?: "");
+	else if (!read_v1_name(root, pid, name, size))
+		*name = '\0';
 }
 
 void cgroup_memory_name(pid_t pid, const char *path, char *name, size_t size)

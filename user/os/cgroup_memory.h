@@ -55,8 +55,8 @@ int64_t cgroup_idle_cache(const char *path, size_t length);
 int64_t cgroup_idle_cache_at(const char *root, const char *path, size_t length);
 
 /* Writes the name of the group that limits the memory of process `pid`. Where the memory controller
- * is one of v1, that is CGROUP_MEMORY_V1 and its path there; else, or if that can't be read, it is
- * `path`, which may be NULL: then it is "". */
+ * is one of v1, that is CGROUP_MEMORY_V1 and its path there, or "" if that can't be read, since the
+ * process is gone; else it is `path`, which may be NULL: then it is "". `size` is not 0. */
 void cgroup_memory_name(pid_t pid, const char *path, char *name, size_t size);
 void cgroup_memory_name_at(const char *root, pid_t pid, const char *path, char *name, size_t size);
 

@@ -29,7 +29,7 @@ struct folder {
 
 static void empty(struct cgroup_stat *sums)
 {
-	*sums = (struct cgroup_stat){.processes = -1};
+	*sums = (struct cgroup_stat){.processes = -1, .owner = (uid_t)-1};
 	memset(sums->bytes, 0xff, sizeof(sums->bytes));
 }
 
@@ -100,6 +100,7 @@ static void read_v1(const struct folder *folder, struct cgroup_stat *sums)
 	};
 
 	read_stat(folder, keys, sums);
+	sums->alone = number_in(folder, "memory.use_hierarchy") == 0;
 	sums->bytes[CGROUP_KERNEL] = number_in(folder, "memory.kmem.usage_in_bytes");
 	sums->bytes[CGROUP_SOCK] = number_in(folder, "memory.kmem.tcp.usage_in_bytes");
 	sums->bytes[CGROUP_TOTAL] = number_in(folder, "memory.usage_in_bytes");
@@ -127,10 +128,24 @@ static void read_v2(const struct folder *folder, struct cgroup_stat *sums)
 	sums->derived = true;
 }
 
+static void read_folder(const struct folder *folder, struct cgroup_stat *sums)
+{
+	char name[4096];
+	struct stat about;
+
+	if (snprintf(name, sizeof(name), "%s%s%s", folder->root, folder->mount, folder->path) >=
+		    (int)sizeof(name) ||
+	    stat(name, &about))
+		return;
+	sums->inode = about.st_ino;
+	sums->owner = about.st_uid;
+	/* A folder of the kernel's has one link for each folder in it, and two more. */
+	sums->has_children = about.st_nlink > 2;
+}
+
 static void read_members(const struct folder *folder, struct cgroup_stat *sums)
 {
-	char line[32], name[4096];
-	struct stat about;
+	char line[32];
 	int64_t count = 0;
 	FILE *file = open_in(folder, "cgroup.procs");
 
@@ -140,31 +155,54 @@ static void read_members(const struct folder *folder, struct cgroup_stat *sums)
 		count++;
 	sums->processes = ferror(file) ? -1 : count;
 	fclose(file);
-	/* A folder of the kernel's has one link for each folder in it, and two more. */
-	snprintf(name, sizeof(name), "%s%s%s", folder->root, folder->mount, folder->path);
-	sums->has_children = !stat(name, &about) && about.st_nlink > 2;
+}
+
+static struct folder folder_of(const char *root, const char *path)
+{
+	size_t named = strlen(CGROUP_MEMORY_V1);
+
+	if (!strncmp(path, CGROUP_MEMORY_V1, named))
+		return (struct folder){root, V1_MOUNT, path + named};
+	return (struct folder){root, V2_MOUNT, path};
+}
+
+/* The root has no figures, and a path that leads out of our cgroup namespace can't be read. */
+static bool is_readable(const struct folder *folder)
+{
+	return *folder->path == '/' && folder->path[1] && !strstr(folder->path, "/..");
+}
+
+void cgroup_stat_find_at(const char *root, const char *path, struct cgroup_stat *sums)
+{
+	struct folder folder = folder_of(root, path);
+
+	empty(sums);
+	sums->v1 = folder.path != path;
+	sums->root = !strcmp(folder.path, "/");
+	if (is_readable(&folder))
+		read_folder(&folder, sums);
 }
 
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums)
 {
-	size_t named = strlen(CGROUP_MEMORY_V1);
-	struct folder folder = {root, V2_MOUNT, path};
+	struct folder folder = folder_of(root, path);
 
-	empty(sums);
-	sums->v1 = !strncmp(path, CGROUP_MEMORY_V1, named);
-	if (sums->v1) {
-		folder.mount = V1_MOUNT;
-		folder.path += named;
-	}
-	sums->root = !strcmp(folder.path, "/");
-	/* A path that leads out of our cgroup namespace can't be read. */
-	if (*folder.path != '/' || sums->root || strstr(folder.path, "/.."))
+	cgroup_stat_find_at(root, path, sums);
+	if (!is_readable(&folder))
 		return;
 	if (sums->v1)
 		read_v1(&folder, sums);
 	else
 		read_v2(&folder, sums);
-	read_members(&folder, sums);
+}
+
+void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat *sums)
+{
+	struct folder folder = folder_of(root, path);
+
+	cgroup_stat_read_at(root, path, sums);
+	if (is_readable(&folder))
+		read_members(&folder, sums);
 }
 
 void cgroup_stat_read(const char *path, struct cgroup_stat *sums)
@@ -172,29 +210,49 @@ void cgroup_stat_read(const char *path, struct cgroup_stat *sums)
 	cgroup_stat_read_at("", path, sums);
 }
 
-/* True if the group's memory is accounted for itself. */
-static bool is_accounted(const char *root, const char *path)
+/* True if the memory of the group that the first `length` bytes of the path name is accounted for
+ * itself. */
+static bool is_accounted(const char *root, const char *path, size_t length)
 {
 	size_t named = strlen(CGROUP_MEMORY_V1);
 	bool v1 = !strncmp(path, CGROUP_MEMORY_V1, named);
 	char file_name[4096];
 
-	return snprintf(file_name, sizeof(file_name), "%s%s%s/%s", root, v1 ? V1_MOUNT : V2_MOUNT,
-			v1 ? path + named : path,
+	path += v1 ? named : 0;
+	length -= v1 ? named : 0;
+	return snprintf(file_name, sizeof(file_name), "%s%s%.*s/%s", root, v1 ? V1_MOUNT : V2_MOUNT,
+			(int)length, path,
 			v1 ? "memory.usage_in_bytes" : "memory.current") < (int)sizeof(file_name) &&
 	       !access(file_name, F_OK);
 }
 
+/* A group has the controller only if the one above it has, so that is looked for in halves: anyone
+ * may make groups a thousand levels deep, and each look at a file passes through all of them. */
 void cgroup_stat_owner_at(const char *root, char *path)
 {
-	char *slash, *first = strchr(path, '/');
+	char *first = strchr(path, '/');
+	size_t above, below = strlen(path), middle, length;
 
-	if (!first || strstr(path, "/.."))
+	if (!first || !first[1] || strstr(path, "/..") || is_accounted(root, path, below))
 		return;
-	while (first[1] && !is_accounted(root, path)) {
-		slash = strrchr(path, '/');
-		slash[slash == first] = '\0';
+	/* `above` bytes name a group that is accounted, or none; `below` bytes one that is not. */
+	above = (size_t)(first - path);
+	while (true) {
+		/* The end of the last name that ends in the lower half, else of the next one. */
+		middle = above + (below - above) / 2;
+		for (length = middle; length > above && path[length] != '/'; length--)
+			;
+		if (length == above)
+			for (length = middle + 1; length < below && path[length] != '/'; length++)
+				;
+		if (length >= below)
+			break;
+		if (is_accounted(root, path, length))
+			above = length;
+		else
+			below = length;
 	}
+	path[above == (size_t)(first - path) ? above + 1 : above] = '\0';
 }
 
 void cgroup_stat_owner(char *path)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* X(ID, key of memory.stat in v2, what to tell a person). TOTAL is memory.current. What is below
  * KERNEL_STACK is a part of KERNEL. */
@@ -32,8 +33,8 @@ enum cgroup_part {
 		CGROUP_PART_COUNT,
 };
 
-/* In bytes, the groups below included; -1: the kernel does not say. FILE has shared memory in it,
- * SHMEM is that part. */
+/* In bytes, the groups below included unless `alone`; -1: the kernel does not say. FILE has shared
+ * memory in it, SHMEM is that part. */
 struct cgroup_stat {
 	int64_t bytes[CGROUP_PART_COUNT];
 	/* The kernel does not say KERNEL: it is what TOTAL has beside ANON, FILE and SOCK. */
@@ -41,8 +42,14 @@ struct cgroup_stat {
 	/* The root group, of which the kernel keeps no such sums: nothing is known. */
 	bool root;
 	bool v1;
-	/* Processes in the group itself, not in those below it; -1: not known. CGROUP_PROCESSES:
-	 * there may be more. And whether there are groups below it. */
+	/* Groups below are not in it: v1, unless memory.use_hierarchy is 1 (always, since 5.11). */
+	bool alone;
+	/* Of the group's folder; 0: there is none, or it is not looked for (root). A group that is
+	 * made anew has another one. */
+	uint64_t inode;
+	uid_t owner; /* of that folder; (uid_t)-1: there is none */
+	/* Processes in the group itself, not in those below it; -1: not known, or not counted.
+	 * CGROUP_PROCESSES: there may be more. And whether there are groups below it. */
 	int64_t processes;
 	bool has_children;
 };
@@ -54,6 +61,10 @@ struct cgroup_stat {
 void cgroup_stat_read(const char *path, struct cgroup_stat *sums);
 /* The same below another root than "" (tests). */
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums);
+/* Finds `inode`, `owner` and `has_children` alone; the rest is not known. */
+void cgroup_stat_find_at(const char *root, const char *path, struct cgroup_stat *sums);
+/* Reads it and counts the processes, which takes as long as there are many. */
+void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat *sums);
 
 /* Cuts `path` to the group in which memory is accounted: that group itself, or the nearest one
  * above it for which the memory controller is switched on; "/": none but the root. */

@@ -67,7 +67,7 @@ static void put_others(struct memory_text *t)
 			 sum->others == 1 ? "" : "es", sum->others == 1 ? "is" : "are");
 		put_reason(t, text);
 	}
-	if (sum->group->end.has_children)
+	if (sum->group->end.has_children && !sum->group->start.alone)
 		put_reason(t, "groups below it are part of it, with processes that may not be "
 			      "watched");
 	if (t->model->gathered.processes)
@@ -94,6 +94,26 @@ static void put_file_reasons(struct memory_text *t)
 		put_reason(t, "files' pages that were there before have gone");
 	else if (is_left(t, MEMORY_FILES, true))
 		put_reason(t, "files' pages that others brought, or the kernel itself");
+	if (t->sum->swapped && (is_left(t, MEMORY_FILES, false) || is_left(t, MEMORY_FILES, true)))
+		put_reason(t, "swapped memory is in files as long as it is in the swap cache");
+}
+
+/* What a process had before its group was read is in what the group used at first, and in the
+ * figures of the process, if that is profiled from its beginning. */
+static void put_begin_reason(struct memory_text *t, bool whole)
+{
+	bool left = is_left(t, MEMORY_FILES, false) || is_left(t, MEMORY_KERNEL, false) ||
+		    (whole && (is_left(t, MEMORY_ANON, false) || is_left(t, MEMORY_SHMEM, false)));
+
+	if (left && t->sum->group->began)
+		put_reason(t, "the group's first process is profiled from its beginning, so what "
+			      "it used by the first reading is in that, too");
+}
+
+/* True if processes may have pages in common since a fork. */
+static bool may_share(const struct memory_sum *sum)
+{
+	return !sum->group->began || sum->processes + sum->ended > 1 || sum->others > 0;
 }
 
 /* Of what --memory cgroup alone shows. */
@@ -101,7 +121,7 @@ static void put_rss_reasons(struct memory_text *t)
 {
 	char text[128], amount[40];
 
-	if (is_left(t, MEMORY_ANON, false))
+	if (is_left(t, MEMORY_ANON, false) && may_share(t->sum))
 		put_reason(t, "pages that processes share after a fork are in RSS of each");
 	if (is_left(t, MEMORY_ANON, true) && t->sum->copied_bytes) {
 		parts_amount(amount, sizeof(amount), (int64_t)t->sum->copied_bytes, false);
@@ -109,6 +129,8 @@ static void put_rss_reasons(struct memory_text *t)
 			 amount);
 		put_reason(t, text);
 	}
+	if (is_left(t, MEMORY_ANON, true) && t->sum->ended)
+		put_reason(t, "pages that an ended process shared after a fork may be there still");
 	if (is_left(t, MEMORY_SHMEM, false) || is_left(t, MEMORY_SHMEM, true))
 		put_reason(t, "shared memory is in RSS of who maps it, and in the group as long as "
 			      "it exists");
@@ -130,10 +152,12 @@ static void put_reasons(struct memory_text *t, bool whole)
 		any = true;
 		small |= size_of(row->remainder) <= (uint64_t)t->model->memory_batch;
 	}
-	if (!any)
+	/* A reason of another kind, which is told apart. */
+	if (!any || sum->replaced)
 		return;
 	t->first = true;
 	put_others(t);
+	put_begin_reason(t, whole);
 	put_kernel_reasons(t);
 	put_file_reasons(t);
 	if (whole)
@@ -207,6 +231,14 @@ static void put_unknown(struct memory_text *t, bool whole)
 		fputs(" It is the root of all, of which the kernel keeps no sums.", t->out);
 		return;
 	}
+	if (t->sum->removed) {
+		fputs(" It was removed before the end: what it used then is not known.", t->out);
+		return;
+	}
+	if (t->sum->replaced)
+		fputs(" It was removed and made anew meanwhile, as that of a service that "
+		      "restarts: what it used at first is the old one's.",
+		      t->out);
 	for (int i = 0; i < MEMORY_ROW_COUNT; i++) {
 		const struct memory_row *row = &t->sum->rows[i];
 
@@ -394,40 +426,30 @@ static int print_sentences(struct memory_text *t, FILE *out, const struct render
 	return print_text(&text, out, options);
 }
 
-static void print_rest(FILE *out, const struct model *model, const struct render_options *options,
-		       size_t more)
+static void print_rest(FILE *out, const struct render_options *options, size_t more)
 {
 	char text[160];
 
-	if (more) {
-		snprintf(text, sizeof(text), "and %zu more control group%s (-n 0 shows all)", more,
-			 more == 1 ? "" : "s");
-		text_wrap(out, text, 0, options->width, 2);
-		fputc('\n', out);
-	}
-	if (model->memory_beyond) {
-		snprintf(text, sizeof(text),
-			 "%zu process%s met in control groups of which nothing was read: those of "
-			 "the first 1024 are",
-			 model->memory_beyond, model->memory_beyond == 1 ? " was" : "es were");
-		text_wrap(out, text, 0, options->width, 2);
-		fputc('\n', out);
-	}
+	snprintf(text, sizeof(text), "and %zu more control group%s (-n 0 shows all)", more,
+		 more == 1 ? "" : "s");
+	text_wrap(out, text, 0, options->width, 2);
+	fputc('\n', out);
 }
 
 int render_memory(FILE *out, const struct model *model, const struct render_options *options)
 {
 	bool table = options->cgroup && (!options->width || options->width >= TABLE_LEAST);
 	struct memory_sums sums;
-	size_t shown;
+	size_t shown = options->top ? GROUPS_SHOWN : SIZE_MAX;
 	int err;
 
 	if (!model->memory_group_count || options->live)
 		return 0;
-	err = memory_sums_make(model, &sums);
+	err = memory_sums_make(model, table ? shown : 0, &sums);
 	if (err)
 		return err;
-	shown = options->top && sums.count > GROUPS_SHOWN ? GROUPS_SHOWN : sums.count;
+	if (sums.count < shown)
+		shown = sums.count;
 	if (shown)
 		fputc('\n', out);
 	for (size_t i = 0; i < shown && !err; i++) {
@@ -435,8 +457,8 @@ int render_memory(FILE *out, const struct model *model, const struct render_opti
 
 		err = table ? print_table(&t, out, options) : print_sentences(&t, out, options);
 	}
-	if (!err)
-		print_rest(out, model, options, sums.count - shown);
+	if (!err && sums.count > shown)
+		print_rest(out, options, sums.count - shown);
 	memory_sums_free(&sums);
 	return err;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The balances of control groups, for programs. */
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "model/memory_sums.h"
@@ -79,14 +80,14 @@ static json_t *group_value(const struct model *model, const struct memory_sum *s
 	for (int i = 0; i < MEMORY_PART_COUNT; i++)
 		if (sum->parts[i].known)
 			set(parts, memory_part_names[i], part_value(&sum->parts[i]), failed);
-	object = json_pack("{s:o, s:i, s:b, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "path",
-			   json_text_or_null(path), "version", end->v1 ? 1 : 2, "root", end->root,
-			   "processes", (json_int_t)sum->processes, "ended", (json_int_t)sum->ended,
-			   "unwatched", json_known(sum->others), "copied_bytes",
-			   (json_int_t)sum->copied_bytes, "batch_bytes",
-			   (json_int_t)model->memory_batch, "start",
-			   stat_value(&sum->group->start, failed), "end", stat_value(end, failed),
-			   "rows", rows, "kernel_parts", parts);
+	object = json_pack(
+		"{s:o, s:i, s:b, s:b, s:b, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "path",
+		json_text_or_null(path), "version", end->v1 ? 1 : 2, "root", end->root, "removed",
+		sum->removed, "made_anew", sum->replaced, "processes", (json_int_t)sum->processes,
+		"ended", (json_int_t)sum->ended, "unwatched", json_known(sum->others),
+		"copied_bytes", (json_int_t)sum->copied_bytes, "batch_bytes",
+		(json_int_t)model->memory_batch, "start", stat_value(&sum->group->start, failed),
+		"end", stat_value(end, failed), "rows", rows, "kernel_parts", parts);
 	return object;
 }
 
@@ -98,7 +99,7 @@ int render_memory_json(FILE *out, const struct model *model)
 
 	if (!model->memory_group_count)
 		return 0;
-	err = memory_sums_make(model, &sums);
+	err = memory_sums_make(model, SIZE_MAX, &sums);
 	if (err)
 		return err;
 	fputs(",\n \"control_groups\":[", out);

@@ -72,13 +72,16 @@ int report_add_memory_groups(struct model *model, const struct cgroup_book *book
 
 	if (!book || !book->ended)
 		return 0;
-	model->memory_beyond = book->beyond;
 	model->memory_batch = book->batch;
 	for (size_t i = 0; i < book->count && !err; i++) {
 		const struct cgroup_book_group *group = &book->groups[i];
 
-		err = model_add_memory_group(
-			model, &(struct model_memory_group){group->path, group->start, group->end});
+		err = model_add_memory_group(model, &(struct model_memory_group){
+							    .path = group->path,
+							    .start = group->start,
+							    .end = group->end,
+							    .began = group->began,
+						    });
 	}
 	return err;
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os/cgroup_book.h"
+
 static void add_note(const char *text, void *arg)
 {
 	model_add_note(arg, text);
@@ -377,6 +379,23 @@ static void add_thread_note(struct build *b)
 	model_add_note(b->model, text);
 }
 
+/* Groups for whose processes there is no balance. */
+static void add_group_note(struct build *b)
+{
+	size_t beyond = 0;
+	char text[256];
+
+	for (size_t i = 0; i < b->model->process_count; i++)
+		beyond += b->model->processes[i]->memory_group == CGROUP_BOOK_BEYOND;
+	if (!beyond)
+		return;
+	snprintf(text, sizeof(text),
+		 "%zu process%s in control groups of which nothing was read: there was no room for "
+		 "more",
+		 beyond, beyond == 1 ? " is" : "es are");
+	model_add_note(b->model, text);
+}
+
 int report_add_notes(struct build *b, const struct counts_facts *facts)
 {
 	add_kernel_notes(b, facts);
@@ -388,6 +407,7 @@ int report_add_notes(struct build *b, const struct counts_facts *facts)
 	add_cut_notes(b);
 	add_line_notes(b, facts);
 	add_thread_note(b);
+	add_group_note(b);
 	return report_add_resident_notes(b);
 }
 

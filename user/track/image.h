@@ -19,7 +19,7 @@ struct image { /* the user-space half of struct pymem_proc */
 	char comm[64];
 	char **argv; /* ends with NULL; NULL: not known */
 	char *cgroup;
-	unsigned memory_group; /* in tracker.groups, from 1 on; 0: not known */
+	unsigned memory_group; /* as cgroup_book_see() gives it */
 	char python[32];       /* "": not identified */
 	struct py_layout layout;
 	uint64_t runtime, interp_head; /* session_target's, of an identified one */

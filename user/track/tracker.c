@@ -99,7 +99,8 @@ void tracker_describe(struct tracker *tracker, struct image *image)
 {
 	image_describe(image);
 	if (tracker->groups && !image->memory_group)
-		image->memory_group = cgroup_book_see(tracker->groups, image->pid, image->cgroup);
+		image->memory_group =
+			cgroup_book_see(tracker->groups, image->pid, image->cgroup, image->started);
 }
 
 /* A child begins in its parent's control group. */
@@ -175,6 +176,7 @@ static int handle_message(void *arg, void *data, size_t size)
 		if (m->type == PYMEM_MSG_FORK) {
 			err = tracker_begin_child(tracker, image, m->parent, m->identified);
 		} else {
+			image->started = true;
 			tracker_describe(tracker, image);
 			image->asked |= before && before->asked;
 		}
