@@ -90,7 +90,10 @@ struct cache_part {
 	struct pymem_cache_chunk *chunk;
 	__u64 index, id;
 	__u32 gone, pages; /* so many pages in a row were of the place that `gone` names */
-	__s32 change;
+	/* The chunk's. It begins as what the kernel's verifier knows nothing of: of a sum that
+	 * begins with 0 it would follow each value, a million instructions with the code of
+	 * clang 19. */
+	__u32 used;
 };
 
 LOOP_BODY cache_part_step(__u32 i, struct cache_part *part)
@@ -99,7 +102,7 @@ LOOP_BODY cache_part_step(__u32 i, struct cache_part *part)
 	__u32 had = *at;
 
 	*at = part->id;
-	part->change += !!part->id - !!had;
+	part->used += !!part->id - !!had;
 	if (had != part->gone) {
 		cached_gone(part->gone, part->pages);
 		part->gone = had;
@@ -124,9 +127,12 @@ LOOP_BODY cache_range_step(__u32 i __attribute__((unused)), struct cache_range *
 		return 1;
 	part.chunk = cache_chunk(&key, r->id);
 	if (part.chunk) {
+		__u32 before = part.chunk->used;
+
+		part.used = before;
 		LOOP(pages, cache_part_step, &part);
 		cached_gone(part.gone, part.pages);
-		cache_used(part.chunk, part.change);
+		cache_used(part.chunk, part.used - before);
 	} else if (r->id) {
 		r->unknown += pages;
 	}
