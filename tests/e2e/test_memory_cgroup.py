@@ -215,12 +215,12 @@ def said(system, *options):
     return text
 
 
-def test_in_words(system):
-    """A sentence beside --events, a table with --memory cgroup; both name the group."""
+def test_in_words(system, tmp_path):
+    """A sentence beside --events, a table with --memory cgroup, also beside a recording; both name the group."""
     text = " ".join(said(system, "--events", "kernel").split())
     assert "Control group /pymem-test." in text and " by lines, " in text and " remainder" in text, text
     assert "Kernel's" not in text and "anonymous" not in text, text
-    text = said(system, "--memory", "cgroup")
+    text = said(system, "--memory", "cgroup", "--record", tmp_path / "run.pymem")
     assert "Control group /pymem-test." in text, text
     rows = text.split("Kernel's", 1)[1].splitlines()[1:7]
     assert [row.split()[0] for row in rows] == ["anonymous", "files", "shared", "kernel", "other", "all"], rows
