@@ -344,7 +344,7 @@ verifier-update:
 	done
 	$(PYTHON) tests/verifier/compare.py update
 
-# What kernels say of a control group's memory, this one and KERNELS, into docs/EVENTS.md.
+# What kernels say of a control group's memory, this one and all guests', into docs/EVENTS.md.
 memory-update:
 	tools/install-deps test
 	$(MAKE) $(PARALLEL) all

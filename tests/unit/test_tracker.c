@@ -123,6 +123,8 @@ static void test_group_beyond(void **state)
 
 	g->tracker.groups = cgroup_book_new();
 	assert_non_null(g->tracker.groups);
+	g->tracker.groups->groups = calloc(CGROUP_BOOK_MOST, sizeof(struct cgroup_book_group));
+	assert_non_null(g->tracker.groups->groups);
 	g->tracker.groups->count = CGROUP_BOOK_MOST;
 	tracker_describe(&g->tracker, image(g, g->self));
 	fake_fork(g->session, g->self, 1, PID(1));

@@ -327,18 +327,15 @@ def swapped():
 
 def memory_cgroup():
     """What a group of version 2 uses, by kind, beside what lines added; the table of docs/EVENTS.md has it. What kernels
-    before 6.1 do not tell of objects is in the remainder: there only sums are checked."""
+    before 6.1 do not tell of objects is in the remainder: all else is checked there as well."""
     with open("/sys/fs/cgroup/cgroup.subtree_control", "w") as f:
         f.write("+memory")
     unstarved(balance, types.SimpleNamespace(command=PYTHON), library(24 << 20))
 
 
 def balance(system, path):
-    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 1):
-        truth, _, found, _, _ = test_memory_cgroup.measured(system, "--memory", "cgroup", file=path)
-        group = test_memory_cgroup.group_of(found)
-    else:
-        truth, group = test_memory_cgroup.check_all_kinds(system, path)
+    objects = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 1)
+    truth, group = test_memory_cgroup.check_all_kinds(system, path, objects)
     for row in memory_table.rows_of(group):
         comment(row)
     comment("memory of a group: %r" % truth)
