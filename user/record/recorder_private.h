@@ -266,7 +266,7 @@ struct recorder {
 	uint64_t moved_reading;	     /* number of the last one in which an image's view moved */
 	bool look_again;	     /* the next reading is to bring all stacks */
 	uint32_t last_stranger;	     /* the highest number of an image that was not known */
-	unsigned until_all;	     /* readings until one brings them anyway */
+	unsigned until_all;	     /* seconds until a reading brings them anyway */
 	struct rec_carried *carried; /* recorder_go_on.c */
 	bool paused;		     /* there is no file */
 	bool begun;		     /* a file was begun, or figures were read without one */
