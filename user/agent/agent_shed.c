@@ -103,7 +103,7 @@ static void apply(struct agent *a)
 		agent_complain(
 			"the budget: not all that is to be recorded again, or not to be, could "
 			"be changed, which is tried again every %.0f s: %s",
-			a->options.budget.window, strerror(-err));
+			shed_window(&a->options.budget, a->options.interval), strerror(-err));
 	a->unshed_failed = err != 0;
 }
 
@@ -158,7 +158,8 @@ void agent_tick_budget(struct agent *a)
 	int change;
 
 	/* Ticks are never early, and may be late. */
-	if (before.time > 0 && now - before.time < budget->window - 0.5)
+	if (before.time > 0 &&
+	    now - before.time < shed_window(budget, a->options.interval) - 0.5)
 		return;
 	*used = used_now(a);
 	own = seconds_of(used->own_ns, before.own_ns);

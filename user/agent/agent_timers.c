@@ -90,12 +90,14 @@ static void on_watchdog(void *arg)
 
 void agent_start_timers(struct agent *a)
 {
-	uint64_t interval = ns_of(a->options.interval), window = ns_of(a->options.budget.window);
+	const struct agent_options *o = &a->options;
+	uint64_t interval = ns_of(o->interval);
+	uint64_t window = ns_of(shed_window(&o->budget, o->interval));
 
 	loop_timer_start(a->loop, &a->pass, FIRST_NS, interval, on_pass, a);
 	loop_timer_start(a->loop, &a->budget, FIRST_NS, window, on_budget, a);
 	/* A pass that comes as often looks for them, too. */
-	if (a->options.alarms.count && interval > ALARM_NS)
+	if (o->alarms.count && interval > ALARM_NS)
 		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
 	else
 		loop_timer_stop(&a->alarm);
