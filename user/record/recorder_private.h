@@ -431,8 +431,12 @@ void recorder_leave_view(struct recorder *r, struct rec_view *view);
 /* Notes that a file was met by an image. */
 void recorder_meet_file(struct recorder *r, struct rec_image *image, uint32_t file,
 			const char *name);
-/* Reads some of the files that were met; with `all`, all of them. */
-void recorder_read_sources(struct recorder *r, bool all);
+/* Reads some of the files that were met: sixteen for each second of the interval, and no more once
+ * a tenth of a second is over. */
+void recorder_read_sources(struct recorder *r);
+/* Reads all of them, and no more once `most_ms` milliseconds are over (RECORDER_ALL_MS: all). */
+#define RECORDER_ALL_MS (UINT64_MAX / 2)
+void recorder_read_all_sources(struct recorder *r, uint64_t most_ms);
 /* Files that were met and not read are not read any more, until they are met again. */
 void recorder_drop_unread(struct recorder *r);
 /* In a new file: none is in it, and those are met again whose stacks change. */
