@@ -71,6 +71,8 @@ static void on_polled(void *arg, int err)
 {
 	if (err)
 		agent_end(arg, err);
+	else
+		agent_pass_early(arg);
 }
 
 static void on_end(void *arg, const struct signalfd_siginfo *info)

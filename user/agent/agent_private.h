@@ -76,6 +76,8 @@ void agent_end(struct agent *agent, int err);
 /* agent_timers.c */
 /* Starts, or starts anew, the timers whose times are options. */
 void agent_start_timers(struct agent *agent);
+/* Brings the next pass forward if so much has ended that it would take much memory until then. */
+void agent_pass_early(struct agent *agent);
 /* True if these times differ: else timers go on as they are, so that many signals to read options
  * again do not keep a pass from coming. */
 bool agent_has_other_times(const struct agent_options *options, const struct agent_options *asked);

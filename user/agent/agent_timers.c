@@ -103,6 +103,12 @@ void agent_start_timers(struct agent *a)
 		loop_timer_stop(&a->alarm);
 }
 
+void agent_pass_early(struct agent *a)
+{
+	if (recorder_has_much(a->recorder))
+		loop_timer_start(a->loop, &a->pass, 0, ns_of(a->options.interval), on_pass, a);
+}
+
 void agent_start_telling(struct agent *a)
 {
 	if (a->notify.fd >= 0)

@@ -158,6 +158,11 @@ int recorder_tick(struct recorder *r)
 	return r->db.error;
 }
 
+bool recorder_has_much(const struct recorder *r)
+{
+	return r->taken_stacks >= RECORDER_WAIT_MOST;
+}
+
 static bool runs(const struct recorder *r, const struct rec_image *image)
 {
 	return !image->ended && !image->taken && image->seen_reading == r->read_reading;

@@ -45,6 +45,11 @@ void recorder_begin(struct recorder *recorder, double start);
  * written, and 0 is returned. */
 int recorder_tick(struct recorder *recorder);
 
+/* True if so many stacks of processes that have ended wait for the next recorder_tick() that it
+ * should come at once: each takes some 0.7 KiB until then. */
+#define RECORDER_WAIT_MOST 32768
+bool recorder_has_much(const struct recorder *recorder);
+
 /* Closes the file as it is, such as after an error. Counts are read and passed on as before, but
  * what changes from now on is in no file, until recorder_go_on(). Right after recorder_tick(). */
 void recorder_pause(struct recorder *recorder);

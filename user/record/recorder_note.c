@@ -311,6 +311,7 @@ enum counts_verdict recorder_note_stack(struct recorder *r, const struct counts_
 		add_pending(r, seen, from->counters);
 		return COUNTS_LEFT;
 	}
+	r->taken_stacks += r->taking;
 	seen->counters = *from->counters;
 	if (from->vmcalls)
 		seen->stack->calls = *from->vmcalls;

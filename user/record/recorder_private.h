@@ -265,6 +265,7 @@ struct recorder {
 	uint64_t before_reading;	    /* number of the one before that */
 	uint64_t moved_reading;	     /* number of the last one in which an image's view moved */
 	bool look_again;	     /* the next reading is to bring all stacks */
+	unsigned taken_stacks;	     /* of what has ended, that wait to be written */
 	uint32_t last_stranger;	     /* the highest number of an image that was not known */
 	unsigned until_all;	     /* seconds until a reading brings them anyway */
 	struct rec_carried *carried; /* recorder_go_on.c */
