@@ -331,15 +331,19 @@ def test_full_disk(disk, tmp_path):
     assert len(files(disk)) == 2
 
 
-def test_read_only(disk):
-    """An agent starts without a disk to write to, says so once, and records when it can."""
+@pytest.mark.parametrize("options", [(), ("--interval", "60")], ids=["default", "seldom"])
+def test_read_only(disk, options):
+    """An agent starts without a disk to write to, says so once, and records when it can: as soon as it says, however
+    seldom it reads."""
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    with Agent(disk) as agent:
+    with Agent(disk, *options) as agent:
         agent.says("no recording can be begun, which is tried again every 10 s: ")
         agent.says("records")
         assert not files(disk)
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        began = time.monotonic()
         agent.says("recording again, to %s/" % disk)
+        assert time.monotonic() - began < 40
         assert agent.text().count("no recording can be begun") == 1
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
     assert len(files(disk)) == 1

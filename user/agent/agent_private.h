@@ -110,6 +110,8 @@ void agent_begin_file(struct agent *agent);
  * ones, or tries again. 0; -errno of the figures, which can't be read, as was said: nothing can go
  * on. */
 int agent_tick_files(struct agent *agent);
+/* Nanoseconds until another recording is tried where there is none; UINT64_MAX: there is one. */
+uint64_t agent_retry_after(const struct agent *agent);
 /* Removes old recordings, so that there is room for what comes until the next time. 0 or -errno,
  * which is said. */
 int agent_trim(struct agent *agent);

@@ -12,6 +12,27 @@
 #define STATUS_NS  (10 * NS)
 #define MIB(bytes) ((double)(bytes) / (1 << 20))
 
+static void on_pass(void *arg);
+
+static uint64_t ns_of(double seconds)
+{
+	return (uint64_t)(seconds * (double)NS);
+}
+
+static void start_passes(struct agent *a, uint64_t after_ns)
+{
+	loop_timer_start(a->loop, &a->pass, after_ns, ns_of(a->options.interval), on_pass, a);
+}
+
+/* It is said how often another recording is tried: no interval makes that less. */
+static void come_to_retry(struct agent *a)
+{
+	uint64_t after_ns = agent_retry_after(a);
+
+	if (after_ns < ns_of(a->options.interval))
+		start_passes(a, after_ns);
+}
+
 static void on_pass(void *arg)
 {
 	struct agent *a = arg;
@@ -25,6 +46,8 @@ static void on_pass(void *arg)
 		agent_end(a, err);
 	else if (!loop_timer_runs(&a->alarm))
 		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+	if (!err)
+		come_to_retry(a);
 }
 
 static void on_alarm(void *arg)
@@ -44,11 +67,6 @@ static void on_alarm(void *arg)
 static void on_budget(void *arg)
 {
 	agent_tick_budget(arg);
-}
-
-static uint64_t ns_of(double seconds)
-{
-	return (uint64_t)(seconds * (double)NS);
 }
 
 static void count_one(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
@@ -94,7 +112,7 @@ void agent_start_timers(struct agent *a)
 	uint64_t interval = ns_of(o->interval);
 	uint64_t window = ns_of(shed_window(&o->budget, o->interval));
 
-	loop_timer_start(a->loop, &a->pass, FIRST_NS, interval, on_pass, a);
+	start_passes(a, FIRST_NS);
 	loop_timer_start(a->loop, &a->budget, FIRST_NS, window, on_budget, a);
 	/* A pass that comes as often looks for them, too. */
 	if (o->alarms.count && interval > ALARM_NS)
@@ -106,7 +124,7 @@ void agent_start_timers(struct agent *a)
 void agent_pass_early(struct agent *a)
 {
 	if (recorder_has_much(a->recorder))
-		loop_timer_start(a->loop, &a->pass, 0, ns_of(a->options.interval), on_pass, a);
+		start_passes(a, 0);
 }
 
 void agent_start_telling(struct agent *a)
