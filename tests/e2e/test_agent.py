@@ -255,6 +255,60 @@ def test_what_is_soon(store, tmp_path):
     assert grown(image_of(files(store)[0], pid)) >= 60 * MIB
 
 
+def read_again(agent, config, text):
+    config.write_text(text)
+    before = agent.text().count("--size is ")
+    agent.process.send_signal(signal.SIGHUP)
+    harness.until(lambda: agent.text().count("--size is ") > before, "read again")
+
+
+def test_intervals_change(store, tmp_path):
+    """SIGHUP: an alarm that comes is looked at each second, another interval holds at once, and what is none is refused."""
+    config = tmp_path / "agent.toml"
+    config.write_text("interval = 60\n")
+    with stepping(tmp_path) as target, Agent(store, "--config", config) as agent:
+        pid = target.process.pid
+        agent.says("records")
+        harness.until(lambda: any(image_of(path, pid) for path in files(store)), "read once")
+        began = time.monotonic()
+        read_again(agent, config, "interval = 60\nalarm = 'process:rss>64MiB'\n")
+        for _ in range(15):
+            target.step()
+        agent.says("alarm process:rss>64MiB: steps.py, PID %d" % pid)
+        for refused, wrong in enumerate(("0.5", "61")):
+            config.write_text("interval = %s\n" % wrong)
+            agent.process.send_signal(signal.SIGHUP)
+            harness.until(lambda: agent.text().count("goes on as it was") > refused, "refused")
+        assert time.monotonic() - began < 45, "it was read again meanwhile"
+        assert grown(image_of(files(store)[0], pid)) < 60 * MIB
+        read_again(agent, config, "interval = 1\nalarm = 'process:rss>64MiB'\n")
+
+        def are_seconds():
+            target.step()
+            last = intervals(store)[-3:]
+            return len(last) == 3 and max(last) < 3
+        harness.until(are_seconds, "intervals of a second")
+        assert is_recorded(store, pid, 60 * MIB)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_signals_hold_nothing_up(store, tmp_path):
+    """However often options are read again, passes come."""
+    config = tmp_path / "agent.toml"
+    text = "interval = 3\nalarm = 'process:rss>1GiB'\n"
+    config.write_text(text)
+    with stepping(tmp_path) as target, Agent(store, "--config", config) as agent:
+        agent.says("records")
+        target.step()
+        deadline = time.monotonic() + harness.PATIENCE
+        while not is_recorded(store, target.process.pid, 8 * MIB):
+            assert time.monotonic() < deadline, agent.text()
+            target.step()
+            read_again(agent, config, text)
+            time.sleep(0.3)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
 def test_killed(store, tmp_path):
     """What a killed agent left stays and can be read; the next one records to another file."""
     with stepping(tmp_path) as target:
