@@ -211,20 +211,22 @@ def test_interval(store, tmp_path, options, seconds):
     """So far apart are readings, and what was recorded is there after kill -9."""
     with stepping(tmp_path) as target, Agent(store, *options) as agent:
         agent.says("records")
-        steps, deadline = 0, time.monotonic() + 3.5 * seconds
+        steps, deadline = [], time.monotonic() + 4.5 * seconds
         while time.monotonic() < deadline:
             target.step()
-            steps += 1
-            time.sleep(0.5)
-        # All of it is recorded an interval later.
-        harness.until(lambda: is_recorded(store, target.process.pid, 4 * MIB * steps), "recorded")
+            steps.append(time.monotonic())
+            time.sleep(0.3)
+        killed = time.monotonic()
         agent.process.kill()
         agent.wait()
-    assert steps > 3
     found = intervals(store)
     # A late one is followed by an early one.
-    assert len(found) >= 2 and sum(found) / len(found) >= 0.8 * seconds and max(found) >= 0.9 * seconds, found
-    assert grown(image_of(files(store)[0], target.process.pid)) >= 4 * MIB * steps
+    assert len(found) >= 2 and 0.8 * seconds <= sum(found) / len(found) <= 1.3 * seconds, found
+    assert max(found) >= 0.9 * seconds, found
+    # What came in the last interval may be missing, and no more.
+    early = [step for step in steps if step < killed - 1.3 * seconds]
+    assert len(early) > 3
+    assert grown(image_of(files(store)[0], target.process.pid)) >= 4 * MIB * len(early), (len(early), len(steps))
 
 
 def test_what_is_soon(store, tmp_path):
