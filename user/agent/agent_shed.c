@@ -158,8 +158,7 @@ void agent_tick_budget(struct agent *a)
 	int change;
 
 	/* Ticks are never early, and may be late. */
-	if (before.time > 0 &&
-	    now - before.time < shed_window(budget, a->options.interval) - 0.5)
+	if (before.time > 0 && now - before.time < shed_window(budget, a->options.interval) - 0.5)
 		return;
 	*used = used_now(a);
 	own = seconds_of(used->own_ns, before.own_ns);
