@@ -48,6 +48,7 @@ struct agent {
 	uint64_t unrecorded_ns;	     /* without a recording, in all, but for now */
 	uint64_t write_errors;
 	double clocks_apart; /* CLOCK_REALTIME and CLOCK_MONOTONIC, in seconds; 0: not known yet */
+	uint64_t passed_ns;  /* the last pass was until then: CLOCK_MONOTONIC; 0: none was */
 	uint64_t trimmed_ns; /* when old recordings were removed last: CLOCK_MONOTONIC */
 	/* agent_deaths.c: processes that signals have ended since then (CLOCK_MONOTONIC) */
 	uint64_t deaths_since_ns;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/agent_private.h"
+#include "base/clock.h"
 
 #define NS	   1000000000ULL
 #define FIRST_NS   NS /* until the first pass, whatever the interval is */
@@ -40,6 +41,7 @@ static void on_pass(void *arg)
 	int err = profiler_poll(a->profiler);
 
 	err = err ?: agent_tick_files(a);
+	a->passed_ns = clock_ns(CLOCK_MONOTONIC);
 	agent_pss_tick(a);
 	agent_tell_more_deaths(a, false);
 	if (err)
@@ -50,12 +52,19 @@ static void on_pass(void *arg)
 		come_to_retry(a);
 }
 
+/* A pass has just brought the sizes of all processes. */
+static bool has_passed(const struct agent *a)
+{
+	return a->passed_ns && clock_ns(CLOCK_MONOTONIC) - a->passed_ns < ALARM_NS / 2;
+}
+
 static void on_alarm(void *arg)
 {
 	struct agent *a = arg;
 	int err = profiler_poll(a->profiler);
 
-	err = err ?: alarms_read(a->alarms);
+	if (!err && !has_passed(a))
+		err = alarms_read(a->alarms);
 	if (err) {
 		agent_complain("alarms: the figures can't be read: %s", strerror(-err));
 		agent_end(a, err);
