@@ -284,6 +284,7 @@ def test_intervals_change(store, tmp_path):
         assert time.monotonic() - began < 45, "it was read again meanwhile"
         assert grown(image_of(files(store)[0], pid)) < 60 * MIB
         read_again(agent, config, "interval = 1\nalarm = 'process:rss>64MiB'\n")
+        assert ", --interval 1s, 1 alarm" in agent.text()
 
         def are_seconds():
             target.step()

@@ -75,13 +75,12 @@ void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)
 void agent_end(struct agent *agent, int err);
 
 /* agent_timers.c */
-/* Starts, or starts anew, the timers whose times are options. */
-void agent_start_timers(struct agent *agent);
+/* Starts the timers whose times are options. `before`: the options as they were (NULL: at the
+ * begin): timers whose times are the same go on as they are, so that many signals to read options
+ * again do not keep a pass from coming. */
+void agent_start_timers(struct agent *agent, const struct agent_options *before);
 /* Brings the next pass forward if so much has ended that it would take much memory until then. */
 void agent_pass_early(struct agent *agent);
-/* True if these times differ: else timers go on as they are, so that many signals to read options
- * again do not keep a pass from coming. */
-bool agent_has_other_times(const struct agent_options *options, const struct agent_options *asked);
 /* Tells the service manager from time to time how it is, until the end, if there is one. */
 void agent_start_telling(struct agent *agent);
 /* Stops all of these but the watchdog's: the end may take a while. */

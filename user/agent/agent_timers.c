@@ -115,19 +115,24 @@ static void on_watchdog(void *arg)
 	notify_send(&a->notify, "WATCHDOG=1");
 }
 
-void agent_start_timers(struct agent *a)
+static uint64_t window_ns(const struct agent_options *o)
+{
+	return ns_of(shed_window(&o->budget, o->interval));
+}
+
+void agent_start_timers(struct agent *a, const struct agent_options *before)
 {
 	const struct agent_options *o = &a->options;
-	uint64_t interval = ns_of(o->interval);
-	uint64_t window = ns_of(shed_window(&o->budget, o->interval));
 
-	start_passes(a, FIRST_NS);
-	loop_timer_start(a->loop, &a->budget, FIRST_NS, window, on_budget, a);
+	if (!before || ns_of(before->interval) != ns_of(o->interval))
+		start_passes(a, FIRST_NS);
+	if (!before || window_ns(before) != window_ns(o))
+		loop_timer_start(a->loop, &a->budget, FIRST_NS, window_ns(o), on_budget, a);
 	/* A pass that comes as often looks for them, too. */
-	if (o->alarms.count && interval > ALARM_NS)
-		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
-	else
+	if (!o->alarms.count || ns_of(o->interval) <= ALARM_NS)
 		loop_timer_stop(&a->alarm);
+	else if (!loop_timer_runs(&a->alarm))
+		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
 }
 
 void agent_pass_early(struct agent *a)
@@ -151,11 +156,4 @@ void agent_stop_timers(struct agent *a)
 	loop_timer_stop(&a->alarm);
 	loop_timer_stop(&a->budget);
 	loop_timer_stop(&a->status);
-}
-
-bool agent_has_other_times(const struct agent_options *o, const struct agent_options *asked)
-{
-	return ns_of(o->interval) != ns_of(asked->interval) ||
-	       ns_of(o->budget.window) != ns_of(asked->budget.window) ||
-	       !o->alarms.count != !asked->alarms.count;
 }
