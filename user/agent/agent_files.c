@@ -3,7 +3,7 @@
  *
  * Another one begins when it has an eighth of the size of all, or some hours. What it needs at its
  * beginning for what was before does not count: else many processes and a small size would mean a
- * new recording each second.
+ * new recording each pass.
  *
  * If a recording can't be written, it stays as it is, and nothing is recorded for some time. Then
  * another one begins. The profile goes on meanwhile. */
