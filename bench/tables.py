@@ -97,7 +97,7 @@ def agent_text(data):
     return "%s; %s; over %g s; those that grow make %g steps a second, metrics are asked for every %d s.\n\n" % (
         data["python"], data["machine"], data["seconds"], data["rate"], data["scrape"]) + table(
         data["rows"], ["Pythons", "of a CPU, and by process", "BPF in others", "RSS", "PSS", "it wakes up, a second",
-                       "stacks that change in a second", "Pythons in all", "the host starts, a second"])
+                       "stacks recorded in a second (once an interval each)", "Pythons in all", "the host starts, a second"])
 
 
 def memray_text(data, pairs):

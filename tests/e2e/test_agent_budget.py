@@ -72,7 +72,7 @@ def grown(image, phase):
 
 
 def budget_of(agent, config, budget):
-    config.write_text('budget = "%s"\n' % budget)
+    config.write_text('interval = 1\nbudget = "%s"\n' % budget)
     seen = agent.text().count("--size is")
     agent.process.send_signal(signal.SIGHUP)
     harness.until(lambda: agent.text().count("--size is") > seen, "read again")
@@ -98,7 +98,7 @@ def recorded(path, pid, test):
 def test_levels(store, tmp_path):
     program, config = tmp_path / "levels.py", tmp_path / "agent.toml"
     program.write_text(PROGRAM)
-    config.write_text('budget = "%s"\n' % LARGE)
+    config.write_text('interval = 1\nbudget = "%s"\n' % LARGE)
     # Something that costs less when it is not traced: else that would be taken back.
     with Target(["/usr/bin/python3", str(program)]) as target, Target(["/usr/bin/python3", "-c", CHURN]), \
             Agent(store, "--config", config, "--listen", "127.0.0.1:0") as agent:
@@ -163,7 +163,8 @@ def test_levels(store, tmp_path):
 
 def test_alarms_keep(store):
     """A process of which an alarm is met is traced, whatever that costs: here all are."""
-    with Agent(store, "--budget", TINY, "--alarm", "process:rss>1MiB") as agent:
+    # A window has a reading in any case, also where it is asked to be shorter.
+    with Agent(store, "--interval", "2", "--budget", TINY, "--alarm", "process:rss>1MiB") as agent:
         agent.says("records")
         harness.until(lambda: agent.waits() and len(re.findall(r"sheds processes \(", agent.text())) >= 4, "all that can be")
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
@@ -179,7 +180,7 @@ def test_wrong(store, budget):
 
 def test_ordinary(store):
     """With its default budget, a host such as this one sheds nothing."""
-    with Agent(store, "--budget", "window=1") as agent:
+    with Agent(store, "--interval", "1", "--budget", "window=1") as agent:
         agent.says("records")
         time.sleep(15)
         assert agent.stop(signal.SIGTERM) == 0, agent.text()

@@ -14,12 +14,12 @@
 #include "python/examiner.h"
 #include "record_fixture.h"
 
-#define IMAGES 4
+#define IMAGES 64
 
 static struct {
 	int find_error[IMAGES], error[IMAGES]; /* by image less 1 */
 	uint64_t counts[IMAGES][PY_GENERATIONS];
-	unsigned found;
+	unsigned found, find_us;
 	struct cgroup_memory memory;
 	const char *group;
 	int64_t reclaims;
@@ -35,6 +35,7 @@ int examiner_find_collector(pid_t pid, struct py_collector *collector, char why[
 	int err = world.find_error[image_of(pid)];
 
 	world.found++;
+	usleep(world.find_us);
 	*collector = (struct py_collector){};
 	snprintf(why, EXAMINER_WHY, "%s", err == -ENOTSUP ? "it is too new" : "");
 	return err;
@@ -142,6 +143,25 @@ static void test_collections(void **state)
 			 1);
 	assert_int_equal(number(run, "SELECT sum(count) FROM mark WHERE kind = 'gc'"), 4);
 	assert_int_equal(number(run, "SELECT count(*) FROM mark WHERE kind = 'unseen'"), 0);
+}
+
+/* New ones are looked at for some time of each second, but in a long interval not for long at once.
+ */
+static void test_many_are_new(void **state)
+{
+	struct run *run = *state;
+	unsigned of_a_second;
+
+	world.find_us = 2000;
+	begin(run, IMAGES);
+	run_tick(run, 1);
+	run_tick(run, 1);
+	of_a_second = world.found;
+	assert_in_range(of_a_second, 1, 20 / 2 + 1);
+	run_tick(run, 60);
+	assert_in_range(world.found - of_a_second, 20 / 2 + 2, 100 / 2 + 1);
+	world.find_us = 0;
+	end(run);
 }
 
 /* Counts that were read while they changed, or that are spoilt, are no collections. */
@@ -360,7 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_collections),	   TEST(test_odd_counts), TEST(test_unseen),
 		TEST(test_reclaims),	   TEST(test_gathered),	  TEST(test_timeline),
-		TEST(test_host_is_silent),
+		TEST(test_host_is_silent), TEST(test_many_are_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

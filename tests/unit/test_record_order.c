@@ -163,6 +163,36 @@ static void test_any_order(void **state)
 	assert_in_range(((struct run *)*state)->table.changes_only, ROUNDS / 2, ROUNDS);
 }
 
+/* All stacks come once a minute, however many readings that are. */
+static void check_minutes(struct run *run, double seconds)
+{
+	struct counts_table *table = &run->table;
+	unsigned readings = (unsigned)(180 / seconds), before;
+	struct shuffle s;
+
+	begin(&s, run);
+	run_tick(run, seconds);
+	before = table->changes_only;
+	for (unsigned i = 0; i < readings; i++)
+		run_tick(run, seconds);
+	assert_int_equal(readings - (table->changes_only - before), 3);
+}
+
+static void test_all_once_a_minute(void **state)
+{
+	check_minutes(*state, 1);
+}
+
+static void test_all_once_a_minute_of_few(void **state)
+{
+	check_minutes(*state, 5);
+}
+
+static void test_all_once_a_minute_of_one(void **state)
+{
+	check_minutes(*state, 60);
+}
+
 /* Something comes for each stack of an image that was taken, in the same order, with the same
  * figures. It is taken as late, and is no stack of the image any more: at the latest by the next
  * reading that brings all stacks, since the first one takes the same figures for old ones. */
@@ -212,6 +242,9 @@ int main(void)
 		RUN(test_same_order),
 		RUN(test_some_change_places),
 		RUN(test_any_order),
+		RUN(test_all_once_a_minute),
+		RUN(test_all_once_a_minute_of_few),
+		RUN(test_all_once_a_minute_of_one),
 		RUN(test_images_end),
 	};
 

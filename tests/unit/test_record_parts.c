@@ -371,6 +371,37 @@ static void test_size_is_reached(void **state)
 	assert_int_equal(run_excess(run_process(model, 1)), 0);
 }
 
+/* Of what ends, all is kept until it is written: so a tick is asked for before it is much. */
+static void test_much_has_ended(void **state)
+{
+	struct run *run = *state;
+	struct counts_table *table = &run->table;
+	unsigned stacks = 0, each = TABLE_ROWS / 2;
+
+	run_begin(run, NULL);
+	for (uint32_t id = 1; stacks < RECORDER_WAIT_MOST; id++) {
+		struct table_image *image;
+
+		assert_false(recorder_has_much(run->recorder));
+		table->image_count = table->stack_count = 0;
+		image = table_add_image(table, id);
+		for (unsigned i = 0; i < each; i++)
+			table_add_stack(table, id, FIRST + (int)i, 1, 0)
+				->counters.pages[PYMEM_ANON] = 1;
+		/* A reading that is no taking is no reason. */
+		if (id == 1)
+			run_tick(run, 1);
+		assert_false(recorder_has_much(run->recorder));
+		image->image.ended = true;
+		run_take(run);
+		stacks += each;
+	}
+	assert_true(recorder_has_much(run->recorder));
+	run_tick(run, 1);
+	assert_false(recorder_has_much(run->recorder));
+	run_end(run, 1);
+}
+
 int main(void)
 {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, run_setup, run_teardown)
@@ -378,7 +409,7 @@ int main(void)
 		RUN(test_windows),	   RUN(test_nothing_in_window),
 		RUN(test_end_between),	   RUN(test_idle),
 		RUN(test_gathering),	   RUN(test_size_is_kept),
-		RUN(test_size_is_reached),
+		RUN(test_size_is_reached), RUN(test_much_has_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

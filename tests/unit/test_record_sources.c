@@ -44,13 +44,13 @@ static void add_stacks(struct run *run, const struct texts *texts, int from, int
 	}
 }
 
-static void begin(struct run *run, struct texts *texts)
+static void begin_with(struct run *run, struct texts *texts, source_read_fn *read)
 {
 	struct recorder_options options = {};
 	struct rights rights;
 
 	write_files(run, texts);
-	texts->cache = source_cache_new(source_read_here);
+	texts->cache = source_cache_new(read);
 	assert_non_null(texts->cache);
 	source_root_open(&texts->roots[0], getpid());
 	source_root_copy(&texts->roots[1], &texts->roots[0]);
@@ -60,6 +60,11 @@ static void begin(struct run *run, struct texts *texts)
 	options.sources = texts->cache;
 	run_begin(run, &options);
 	table_add_image(&run->table, 1)->image.root = &texts->roots[0];
+}
+
+static void begin(struct run *run, struct texts *texts)
+{
+	begin_with(run, texts, source_read_here);
 }
 
 static void check_texts(struct run *run, const struct texts *texts)
@@ -119,6 +124,39 @@ static void test_many_files(void **state)
 	source_cache_free(texts.cache);
 }
 
+static unsigned reads; /* of files that take 15 ms each */
+
+static int read_slowly(const struct source_root *root, const char *name, struct source_text *text)
+{
+	reads++;
+	usleep(15000);
+	return source_read_here(root, name, text);
+}
+
+/* Of a long interval many files may be read, but not for long: all else waits meanwhile. */
+static void test_slow_files(void **state)
+{
+	struct texts texts;
+	struct run *run = *state;
+	unsigned before;
+
+	begin_with(run, &texts, read_slowly);
+	reads = 0;
+	add_stacks(run, &texts, 0, FILES);
+	run_tick(run, 60);
+	assert_in_range(reads, 1, 100 / 15 + 1);
+	/* A bit longer where a file ends: what is not read then is not in it. */
+	before = reads;
+	snprintf(run->path, sizeof(run->path), "%s/next.pymem", run->folder);
+	assert_int_equal(recorder_go_on(run->recorder, run->path), 0);
+	assert_in_range(reads - before, 1, 200 / 15 + 1);
+	run_tick(run, 60);
+	run_end(run, 1);
+	for (int i = 0; i < 2; i++)
+		source_root_close(&texts.roots[i]);
+	source_cache_free(texts.cache);
+}
+
 /* Fills the cache to the last byte, with files without a line end. */
 static void fill_cache(const struct run *run, const struct texts *texts)
 {
@@ -168,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rights_given_up, run_setup, run_teardown),
 		cmocka_unit_test_setup_teardown(test_many_files, run_setup, run_teardown),
+		cmocka_unit_test_setup_teardown(test_slow_files, run_setup, run_teardown),
 		cmocka_unit_test_setup_teardown(test_full_cache, run_setup, run_teardown),
 	};
 

@@ -65,6 +65,64 @@ static void test_spikes_shed_nothing(void **state)
 	}
 }
 
+/* CPU time that comes once in `interval` seconds, in windows of `window` seconds. Returns the highest
+ * step. */
+static unsigned run_apart(double interval, double window, unsigned windows)
+{
+	const double one = 5 * budget.cpu * interval;
+	double now = 0, next = interval;
+	struct shed shed = {};
+	unsigned highest = 0;
+
+	while (windows--) {
+		struct shed_use use = {.seconds = window, .memory = 30 * MIB};
+
+		for (now += window; next <= now + 1e-3; next += interval)
+			use.trace += one;
+		shed_step(&shed, &budget, &use);
+		highest = shed.step > highest ? shed.step : highest;
+	}
+	return highest;
+}
+
+/* Readings are the load, five times the budget on average, and there is one in five windows. */
+static void test_windows_have_readings(void **state)
+{
+	struct shed_budget asked = budget;
+
+	(void)state;
+	asked.window = 1;
+	assert_int_equal(run_apart(5, 1, 1000), 0); /* so windows must not be */
+	assert_true(run_apart(5, shed_window(&asked, 5), 100) > SHED_EVENTS);
+	asked.window = 10;
+	assert_int_equal(run_apart(60, 10, 1000), 0);
+	assert_true(run_apart(60, shed_window(&asked, 60), 100) > SHED_EVENTS);
+}
+
+static void check_window(double window, double interval, double seconds)
+{
+	const struct shed_budget asked = {.window = window};
+	double found = shed_window(&asked, interval);
+
+	if (found < seconds - 1e-3 || found > seconds + 1e-3)
+		fail_msg("%g of %g: %g, not %g", window, interval, found, seconds);
+}
+
+static void test_window(void **state)
+{
+	(void)state;
+	check_window(10, 5, 10);
+	check_window(10, 1, 10);
+	check_window(1, 1, 1);
+	check_window(1, 5, 5);
+	check_window(10, 60, 60);
+	check_window(10, 4, 12);
+	check_window(11, 5, 15);
+	check_window(0.3, 0.1, 0.3); /* 0.3 / 0.1 is a bit less, or more */
+	check_window(3600, 60, 3600);
+	check_window(3600, 7, 3605);
+}
+
 /* One level after the other, processes by parts, and then there is no more. */
 static void test_steady_overload(void **state)
 {
@@ -362,6 +420,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_below_the_budget),
 		cmocka_unit_test(test_spikes_shed_nothing),
+		cmocka_unit_test(test_windows_have_readings),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_steady_overload),
 		cmocka_unit_test(test_recovers_step_by_step),
 		cmocka_unit_test(test_keeps_between),

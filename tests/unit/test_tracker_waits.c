@@ -321,6 +321,29 @@ static void test_new_python_is_scanned_for(void **state)
 	end_children(pids);
 }
 
+static bool is_interrupted(void)
+{
+	return true;
+}
+
+/* A scan that was not made to its end has not found that there is nothing. */
+static void test_failed_scan_is_made_again(void **state)
+{
+	struct given *g = *state;
+
+	now_ms += SCAN_LEAST_MS;
+	assert_int_equal(tracker_rescan(&g->tracker), 0);
+	assert_true(scans_after(g, 3000));
+	assert_true(scans_after(g, 6000));
+	now_ms += 12000;
+	g->tracker.interrupted = is_interrupted;
+	assert_int_equal(tracker_rescan(&g->tracker), -EINTR);
+	g->tracker.interrupted = NULL;
+	assert_true(scans_after(g, 3000));
+	assert_true(scans_after(g, 3000));
+	assert_true(scans_after(g, 6000));
+}
+
 static void test_dropped_message_is_scanned_for(void **state)
 {
 	struct given *g = *state;
@@ -348,6 +371,7 @@ int main(void)
 		TEST(test_described_at_the_end),
 		TEST(test_scans_become_rare),
 		TEST(test_new_python_is_scanned_for),
+		TEST(test_failed_scan_is_made_again),
 		TEST(test_dropped_message_is_scanned_for),
 	};
 

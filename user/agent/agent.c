@@ -71,6 +71,8 @@ static void on_polled(void *arg, int err)
 {
 	if (err)
 		agent_end(arg, err);
+	else
+		agent_pass_early(arg);
 }
 
 static void on_end(void *arg, const struct signalfd_siginfo *info)
@@ -99,15 +101,13 @@ static void keep(bool differs, const char *option)
 static void on_reload(void *arg, const struct signalfd_siginfo *info)
 {
 	struct agent *a = arg;
-	struct agent_options *o = &a->options, asked = {};
-	bool moved;
+	struct agent_options *o = &a->options, asked = {}, before = *o;
 
 	(void)info;
 	if (!a->reload || a->reload(a->reload_arg, &asked) || agent_push_reload(a->push, &asked)) {
 		agent_complain("goes on as it was");
 		return;
 	}
-	moved = agent_has_other_times(o, &asked);
 	keep(strcmp(asked.store, a->store.path) != 0, "--store");
 	keep(asked.no_sources != o->no_sources, "--no-sources");
 	keep(asked.max_stacks != o->max_stacks, "--max-stacks");
@@ -131,10 +131,10 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	o->alarm_heap_bytes = asked.alarm_heap_bytes;
 	limit_heaps(a);
 	alarms_set(a->alarms, &o->alarms);
-	if (moved)
-		agent_start_timers(a);
-	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
-		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
+	agent_start_timers(a, &before);
+	agent_say(a, "--size is %.0f, --rotate %.0fs, --interval %gs, %zu alarm%s",
+		  MIB(o->store_bytes), o->rotate, o->interval, o->alarms.count,
+		  o->alarms.count == 1 ? "" : "s");
 }
 
 /* --- begin --- */
@@ -328,7 +328,7 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
-	agent_start_timers(a);
+	agent_start_timers(a, NULL);
 	agent_start_telling(a);
 	notify_send(&a->notify, "READY=1");
 	agent_say(a, "records %d Python process%s, and all that will start, to %s", count,

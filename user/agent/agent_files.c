@@ -3,7 +3,7 @@
  *
  * Another one begins when it has an eighth of the size of all, or some hours. What it needs at its
  * beginning for what was before does not count: else many processes and a small size would mean a
- * new recording each second.
+ * new recording each pass.
  *
  * If a recording can't be written, it stays as it is, and nothing is recorded for some time. Then
  * another one begins. The profile goes on meanwhile. */
@@ -21,6 +21,7 @@
 #define NS	     1000000000ULL
 #define RETRY_NS     (10 * NS)
 #define TRIM_NS	     (5 * NS)
+#define SLACK_NS     (NS / 2) /* passes are some milliseconds late, now more and now less */
 #define BACK_SECONDS 5
 #define MIB(bytes)   ((double)(bytes) / (1 << 20))
 
@@ -99,7 +100,7 @@ static bool is_large(struct agent *a)
 
 static bool is_old(const struct agent *a)
 {
-	uint64_t age_ns = clock_ns(CLOCK_MONOTONIC) - a->began_ns;
+	uint64_t age_ns = clock_ns(CLOCK_MONOTONIC) - a->began_ns + SLACK_NS;
 
 	return (double)age_ns >= a->options.rotate * 1e9;
 }
@@ -168,6 +169,15 @@ static bool is_set_back(struct agent *a)
 	return true;
 }
 
+uint64_t agent_retry_after(const struct agent *a)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!recorder_pauses(a->recorder))
+		return UINT64_MAX;
+	return a->retry_ns > now ? a->retry_ns - now : 0;
+}
+
 int agent_tick_files(struct agent *a)
 {
 	bool back = is_set_back(a);
@@ -185,7 +195,7 @@ int agent_tick_files(struct agent *a)
 	} else if (back || is_large(a) || is_old(a)) {
 		agent_begin_file(a);
 	}
-	if (clock_ns(CLOCK_MONOTONIC) - a->trimmed_ns >= TRIM_NS)
+	if (clock_ns(CLOCK_MONOTONIC) - a->trimmed_ns + SLACK_NS >= TRIM_NS)
 		agent_trim(a);
 	return 0;
 }

@@ -48,6 +48,7 @@ struct agent {
 	uint64_t unrecorded_ns;	     /* without a recording, in all, but for now */
 	uint64_t write_errors;
 	double clocks_apart; /* CLOCK_REALTIME and CLOCK_MONOTONIC, in seconds; 0: not known yet */
+	uint64_t passed_ns;  /* the last pass was until then: CLOCK_MONOTONIC; 0: none was */
 	uint64_t trimmed_ns; /* when old recordings were removed last: CLOCK_MONOTONIC */
 	/* agent_deaths.c: processes that signals have ended since then (CLOCK_MONOTONIC) */
 	uint64_t deaths_since_ns;
@@ -74,11 +75,12 @@ void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)
 void agent_end(struct agent *agent, int err);
 
 /* agent_timers.c */
-/* Starts, or starts anew, the timers whose times are options. */
-void agent_start_timers(struct agent *agent);
-/* True if these times differ: else timers go on as they are, so that many signals to read options
+/* Starts the timers whose times are options. `before`: the options as they were (NULL: at the
+ * begin): timers whose times are the same go on as they are, so that many signals to read options
  * again do not keep a pass from coming. */
-bool agent_has_other_times(const struct agent_options *options, const struct agent_options *asked);
+void agent_start_timers(struct agent *agent, const struct agent_options *before);
+/* Brings the next pass forward if so much has ended that it would take much memory until then. */
+void agent_pass_early(struct agent *agent);
 /* Tells the service manager from time to time how it is, until the end, if there is one. */
 void agent_start_telling(struct agent *agent);
 /* Stops all of these but the watchdog's: the end may take a while. */
@@ -96,9 +98,9 @@ void agent_tell_more_deaths(struct agent *agent, bool ends);
  * sheds is said, and failures are. */
 void agent_tick_budget(struct agent *agent);
 /* The agent's memory in bytes, without its helpers; 0: it can't be read. agent_rss(): what is
- * resident. agent_memory(): of it what is its own, and not a part of a file, of the program, or of
- * a table of the kernel that it reads (RssAnon). */
-uint64_t agent_rss(void);
+ * resident of process `pid` (0: of the agent). agent_memory(): of it what is its own, and not a
+ * part of a file, of the program, or of a table of the kernel that it reads (RssAnon). */
+uint64_t agent_rss(pid_t pid);
 uint64_t agent_memory(void);
 
 /* agent_files.c: which recording is written */
@@ -108,6 +110,8 @@ void agent_begin_file(struct agent *agent);
  * ones, or tries again. 0; -errno of the figures, which can't be read, as was said: nothing can go
  * on. */
 int agent_tick_files(struct agent *agent);
+/* Nanoseconds until another recording is tried where there is none; UINT64_MAX: there is one. */
+uint64_t agent_retry_after(const struct agent *agent);
 /* Removes old recordings, so that there is room for what comes until the next time. 0 or -errno,
  * which is said. */
 int agent_trim(struct agent *agent);

@@ -40,11 +40,15 @@ static struct agent_used used_now(const struct agent *a)
 	return used;
 }
 
-uint64_t agent_rss(void)
+uint64_t agent_rss(pid_t pid)
 {
-	FILE *file = fopen("/proc/self/statm", "re");
 	unsigned long long pages = 0;
+	char path[64] = "/proc/self/statm";
+	FILE *file;
 
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	file = fopen(path, "re");
 	if (file && fscanf(file, "%*u %llu", &pages) != 1)
 		pages = 0;
 	if (file)
@@ -103,7 +107,7 @@ static void apply(struct agent *a)
 		agent_complain(
 			"the budget: not all that is to be recorded again, or not to be, could "
 			"be changed, which is tried again every %.0f s: %s",
-			a->options.budget.window, strerror(-err));
+			shed_window(&a->options.budget, a->options.interval), strerror(-err));
 	a->unshed_failed = err != 0;
 }
 
@@ -158,7 +162,7 @@ void agent_tick_budget(struct agent *a)
 	int change;
 
 	/* Ticks are never early, and may be late. */
-	if (before.time > 0 && now - before.time < budget->window - 0.5)
+	if (before.time > 0 && now - before.time < shed_window(budget, a->options.interval) - 0.5)
 		return;
 	*used = used_now(a);
 	own = seconds_of(used->own_ns, before.own_ns);

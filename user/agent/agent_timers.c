@@ -5,12 +5,34 @@
 #include <string.h>
 
 #include "agent/agent_private.h"
+#include "base/clock.h"
 
 #define NS	   1000000000ULL
 #define FIRST_NS   NS /* until the first pass, whatever the interval is */
 #define ALARM_NS   NS /* from one look of alarms to the next */
 #define STATUS_NS  (10 * NS)
 #define MIB(bytes) ((double)(bytes) / (1 << 20))
+
+static void on_pass(void *arg);
+
+static uint64_t ns_of(double seconds)
+{
+	return (uint64_t)(seconds * (double)NS);
+}
+
+static void start_passes(struct agent *a, uint64_t after_ns)
+{
+	loop_timer_start(a->loop, &a->pass, after_ns, ns_of(a->options.interval), on_pass, a);
+}
+
+/* It is said how often another recording is tried: no interval makes that less. */
+static void come_to_retry(struct agent *a)
+{
+	uint64_t after_ns = agent_retry_after(a);
+
+	if (after_ns < ns_of(a->options.interval))
+		start_passes(a, after_ns);
+}
 
 static void on_pass(void *arg)
 {
@@ -19,12 +41,21 @@ static void on_pass(void *arg)
 	int err = profiler_poll(a->profiler);
 
 	err = err ?: agent_tick_files(a);
+	a->passed_ns = clock_ns(CLOCK_MONOTONIC);
 	agent_pss_tick(a);
 	agent_tell_more_deaths(a, false);
 	if (err)
 		agent_end(a, err);
 	else if (!loop_timer_runs(&a->alarm))
 		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+	if (!err)
+		come_to_retry(a);
+}
+
+/* A pass has just brought the sizes of all processes. */
+static bool has_passed(const struct agent *a)
+{
+	return a->passed_ns && clock_ns(CLOCK_MONOTONIC) - a->passed_ns < ALARM_NS / 2;
 }
 
 static void on_alarm(void *arg)
@@ -32,7 +63,8 @@ static void on_alarm(void *arg)
 	struct agent *a = arg;
 	int err = profiler_poll(a->profiler);
 
-	err = err ?: alarms_read(a->alarms);
+	if (!err && !has_passed(a))
+		err = alarms_read(a->alarms);
 	if (err) {
 		agent_complain("alarms: the figures can't be read: %s", strerror(-err));
 		agent_end(a, err);
@@ -44,11 +76,6 @@ static void on_alarm(void *arg)
 static void on_budget(void *arg)
 {
 	agent_tick_budget(arg);
-}
-
-static uint64_t ns_of(double seconds)
-{
-	return (uint64_t)(seconds * (double)NS);
 }
 
 static void count_one(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
@@ -88,17 +115,30 @@ static void on_watchdog(void *arg)
 	notify_send(&a->notify, "WATCHDOG=1");
 }
 
-void agent_start_timers(struct agent *a)
+static uint64_t window_ns(const struct agent_options *o)
 {
-	uint64_t interval = ns_of(a->options.interval), window = ns_of(a->options.budget.window);
+	return ns_of(shed_window(&o->budget, o->interval));
+}
 
-	loop_timer_start(a->loop, &a->pass, FIRST_NS, interval, on_pass, a);
-	loop_timer_start(a->loop, &a->budget, FIRST_NS, window, on_budget, a);
+void agent_start_timers(struct agent *a, const struct agent_options *before)
+{
+	const struct agent_options *o = &a->options;
+
+	if (!before || ns_of(before->interval) != ns_of(o->interval))
+		start_passes(a, FIRST_NS);
+	if (!before || window_ns(before) != window_ns(o))
+		loop_timer_start(a->loop, &a->budget, FIRST_NS, window_ns(o), on_budget, a);
 	/* A pass that comes as often looks for them, too. */
-	if (a->options.alarms.count && interval > ALARM_NS)
-		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
-	else
+	if (!o->alarms.count || ns_of(o->interval) <= ALARM_NS)
 		loop_timer_stop(&a->alarm);
+	else if (!loop_timer_runs(&a->alarm))
+		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
+}
+
+void agent_pass_early(struct agent *a)
+{
+	if (recorder_has_much(a->recorder))
+		start_passes(a, 0);
 }
 
 void agent_start_telling(struct agent *a)
@@ -116,11 +156,4 @@ void agent_stop_timers(struct agent *a)
 	loop_timer_stop(&a->alarm);
 	loop_timer_stop(&a->budget);
 	loop_timer_stop(&a->status);
-}
-
-bool agent_has_other_times(const struct agent_options *o, const struct agent_options *asked)
-{
-	return ns_of(o->interval) != ns_of(asked->interval) ||
-	       ns_of(o->budget.window) != ns_of(asked->budget.window) ||
-	       !o->alarms.count != !asked->alarms.count;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What is watched: processes, and the programs and control groups that they are in. A process is
- * described once, when its image is met first; each second only its RSS is noted. */
+ * described once, when its image is met first; after that only its RSS is noted, each second, or
+ * as often as figures are read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* The PSS of the processes of a host, as they were read one after the other: which one is the next
  * to be read, what is known of each and since when, and sums by group that say what they lack.
  *
- * Order of the calls: once a second pss_book_begin(), pss_book_note() of each process that runs,
+ * Order of the calls: once a reading pss_book_begin(), pss_book_note() of each process that runs,
  * pss_book_settle(); in between pss_book_next() and, when that process was read, pss_book_add(). */
 #ifndef PSS_BOOK_H
 #define PSS_BOOK_H

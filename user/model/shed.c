@@ -2,6 +2,7 @@
 #include "model/shed.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,14 @@ int shed_budget_parse(const char *text, struct shed_budget *budget, char *why, s
 			return complain(why, size, part);
 	*budget = parsed;
 	return 0;
+}
+
+double shed_window(const struct shed_budget *budget, double interval)
+{
+	/* What is a whole number but for how it is rounded stays that. */
+	double intervals = ceil(budget->window / interval - 1e-6);
+
+	return interval * (intervals < 1 ? 1 : intervals);
 }
 
 /* --- the steps --- */

@@ -33,7 +33,7 @@
 struct shed_budget {
 	double cpu;	 /* CPU time, in CPUs: 0.01 is one per cent of one; 0: any */
 	uint64_t memory; /* bytes; 0: any */
-	double window;	 /* seconds */
+	double window;	 /* seconds, as it was asked for: shed_window() */
 };
 
 /* The budget of who gives none, on a host with so many CPUs. */
@@ -43,6 +43,11 @@ struct shed_budget shed_budget_default(unsigned cpus);
  * "window=" NUMBER [ "s" ]. What the text does not name stays as it is in `budget`. 0, or -EINVAL
  * with what is wrong in `why` (`size` bytes); then `budget` is unchanged. Any bytes are fine. */
 int shed_budget_parse(const char *text, struct shed_budget *budget, char *why, size_t size);
+
+/* Seconds of a window where the figures are read each `interval` seconds (greater than 0): a whole
+ * number of these. Else some windows would have more readings than others, or none, and a load
+ * would never be in a row of windows. */
+double shed_window(const struct shed_budget *budget, double interval);
 
 /* What is shed; each level sheds what those before it shed, too, but for `uncut`. */
 enum shed_level { SHED_NOTHING, SHED_EVENTS, SHED_DEPTH, SHED_PROCESSES };

@@ -151,11 +151,16 @@ int recorder_tick(struct recorder *r)
 		recorder_drop_unread(r);
 		return 0;
 	}
-	recorder_read_sources(r, false);
+	recorder_read_sources(r);
 	record_db_commit(&r->db);
 	record_db_sync(&r->db);
 	limit_size(r, facts.end);
 	return r->db.error;
+}
+
+bool recorder_has_much(const struct recorder *r)
+{
+	return r->taken_stacks >= RECORDER_WAIT_MOST;
 }
 
 static bool runs(const struct recorder *r, const struct rec_image *image)
@@ -266,7 +271,7 @@ int recorder_finish(struct recorder *r, const struct model *model)
 	r->finished = true;
 	if (model && !r->db.error) {
 		write_interval(r, model->end);
-		recorder_read_sources(r, true);
+		recorder_read_all_sources(r, RECORDER_ALL_MS);
 		write_shares(r, model);
 		mark_gone(r);
 		recorder_about(r, "complete", 1, NULL);

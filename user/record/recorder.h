@@ -2,8 +2,8 @@
 /* Writes a recording while something is profiled.
  *
  * A recorder stands between a source of counts and its report: it passes all on, and notes what
- * passes. Once a second it also reads the source itself, and writes what has changed. So at the end
- * the recording has exactly what the report was made of. */
+ * passes. Once a second (of the agent: once an interval) it also reads the source itself, and
+ * writes what has changed. So at the end the recording has exactly what the report was made of. */
 #ifndef RECORDER_H
 #define RECORDER_H
 
@@ -40,10 +40,14 @@ struct counts recorder_counts(struct recorder *recorder, struct counts counts);
 void recorder_begin(struct recorder *recorder, double start);
 
 /* Reads the counts and writes what has changed since the last call. To be called once a second, or
- * less often: as coarse are the times in it. 0
- * or -errno: nothing more can be written; recorder_why() says why. While it pauses, nothing is
- * written, and 0 is returned. */
+ * less often: as coarse are the times in it. 0 or -errno: nothing more can be written;
+ * recorder_why() says why. While it pauses, nothing is written, and 0 is returned. */
 int recorder_tick(struct recorder *recorder);
+
+/* True if so many stacks of processes that have ended wait for the next recorder_tick() that it
+ * should come at once: each takes some 0.7 KiB until then. */
+#define RECORDER_WAIT_MOST 32768
+bool recorder_has_much(const struct recorder *recorder);
 
 /* Closes the file as it is, such as after an error. Counts are read and passed on as before, but
  * what changes from now on is in no file, until recorder_go_on(). Right after recorder_tick(). */

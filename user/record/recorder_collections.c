@@ -11,18 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "base/array.h"
 #include "base/clock.h"
 #include "python/examiner.h"
 #include "record/recorder_private.h"
 
-#define FIND_MS	    20	     /* in a tick, for processes that are new */
-#define READ_MOST   64	     /* in a second, of those that take turns */
-#define TRIES	    3	     /* in a row that may fail */
-#define COUNT_MOST  10000000 /* in an interval; more are none */
-#define FALLS_MOST  1	     /* readings in a row that may have less: it was being written */
-#define ALL_ARE_OFF "the examiner has ended"
+#define FIND_MS	     20	      /* for processes that are new, for each second of the interval, */
+#define FIND_MOST_MS 100      /* and for which nothing else is done */
+#define READ_MOST    64	      /* in a second, of those that take turns */
+#define TRIES	     3	      /* in a row that may fail */
+#define COUNT_MOST   10000000 /* in an interval; more are none */
+#define FALLS_MOST   1	      /* readings in a row that may have less: it was being written */
+#define ALL_ARE_OFF  "the examiner has ended"
 
 static void say_unseen(struct recorder *r, double now, uint32_t image, const char *why)
 {
@@ -67,7 +69,7 @@ static bool is_readable(const struct recorder *r, const struct rec_image *image)
 
 static void find_new(struct recorder *r, double now)
 {
-	uint64_t end = clock_ms(CLOCK_MONOTONIC) + FIND_MS;
+	uint64_t end = clock_ms(CLOCK_MONOTONIC) + MIN(FIND_MS * r->turns, FIND_MOST_MS);
 	struct rec_image *image;
 	char why[EXAMINER_WHY];
 

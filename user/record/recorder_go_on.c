@@ -245,18 +245,10 @@ static void forget_withdrawn(struct recorder *r)
 	keep_active(r);
 }
 
-/* Those that are not read now are read for the next file, if their stacks change. */
-static void read_last_sources(struct recorder *r)
-{
-	uint64_t end = clock_ms(CLOCK_MONOTONIC) + SOURCES_MS;
-
-	while (r->unread && clock_ms(CLOCK_MONOTONIC) < end)
-		recorder_read_sources(r, false);
-}
-
 static void end_file(struct recorder *r)
 {
-	read_last_sources(r);
+	/* Those that are not read now are read for the next file, if their stacks change. */
+	recorder_read_all_sources(r, SOURCES_MS);
 	forget_withdrawn(r);
 	recorder_about(r, "continued", 1, NULL);
 	recorder_write_end(r, r->since);

@@ -5,11 +5,12 @@
  * of both is what has happened so far, and what is recorded is how that sum has changed. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "base/array.h"
 #include "record/recorder_private.h"
 
-#define ALL_EVERY 60 /* readings: one that brings all stacks */
+#define ALL_EVERY 60 /* seconds, from one reading that brings all stacks to the next */
 
 /* --- images --- */
 
@@ -217,10 +218,14 @@ enum counts_want recorder_wants(const struct pymem_stack_key *key,
 bool recorder_wants_changes(void *arg)
 {
 	struct recorder *r = arg;
-	bool all = r->moved_reading == r->reading || r->look_again || !r->until_all;
+	bool all;
 
+	/* As many have gone by since the reading before as it was apart from the one before it. */
+	r->until_all -= MIN(r->until_all, MAX(r->turns, 1));
+	all = r->moved_reading == r->reading || r->look_again || !r->until_all;
 	r->look_again = false;
-	r->until_all = all ? ALL_EVERY : r->until_all - 1;
+	if (all)
+		r->until_all = ALL_EVERY;
 	return !all;
 }
 
@@ -306,6 +311,7 @@ enum counts_verdict recorder_note_stack(struct recorder *r, const struct counts_
 		add_pending(r, seen, from->counters);
 		return COUNTS_LEFT;
 	}
+	r->taken_stacks += r->taking;
 	seen->counters = *from->counters;
 	if (from->vmcalls)
 		seen->stack->calls = *from->vmcalls;

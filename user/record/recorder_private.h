@@ -265,8 +265,9 @@ struct recorder {
 	uint64_t before_reading;	    /* number of the one before that */
 	uint64_t moved_reading;	     /* number of the last one in which an image's view moved */
 	bool look_again;	     /* the next reading is to bring all stacks */
+	unsigned taken_stacks;	     /* of what has ended, that wait to be written */
 	uint32_t last_stranger;	     /* the highest number of an image that was not known */
-	unsigned until_all;	     /* readings until one brings them anyway */
+	unsigned until_all;	     /* seconds until a reading brings them anyway */
 	struct rec_carried *carried; /* recorder_go_on.c */
 	bool paused;		     /* there is no file */
 	bool begun;		     /* a file was begun, or figures were read without one */
@@ -431,8 +432,12 @@ void recorder_leave_view(struct recorder *r, struct rec_view *view);
 /* Notes that a file was met by an image. */
 void recorder_meet_file(struct recorder *r, struct rec_image *image, uint32_t file,
 			const char *name);
-/* Reads some of the files that were met; with `all`, all of them. */
-void recorder_read_sources(struct recorder *r, bool all);
+/* Reads some of the files that were met: sixteen for each second of the interval, and no more once
+ * a tenth of a second is over. */
+void recorder_read_sources(struct recorder *r);
+/* Reads all of them, and no more once `most_ms` milliseconds are over (RECORDER_ALL_MS: all). */
+#define RECORDER_ALL_MS (UINT64_MAX / 2)
+void recorder_read_all_sources(struct recorder *r, uint64_t most_ms);
 /* Files that were met and not read are not read any more, until they are met again. */
 void recorder_drop_unread(struct recorder *r);
 /* In a new file: none is in it, and those are met again whose stacks change. */

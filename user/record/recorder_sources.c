@@ -2,13 +2,16 @@
 /* The texts of the files that were met. They are read while their process runs, with its own
  * rights: later, or on another machine, they may be others. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
+#include "base/clock.h"
 #include "record/recorder_private.h"
 
 #define FILES_A_TURN 16
+#define READ_MS      100 /* for which nothing else is done */
 #define BYTES_MOST   (64u << 20) /* of all texts, packed */
 #define SHARE	     4		 /* ... and this part of --max-size */
 
@@ -238,14 +241,29 @@ static void read_source(struct recorder *r, struct rec_source *source)
 	settle_source(r, source);
 }
 
-void recorder_read_sources(struct recorder *r, bool all)
+static void read_sources(struct recorder *r, unsigned most, uint64_t most_ms)
 {
-	for (unsigned i = 0; r->unread && (all || i < r->turns * FILES_A_TURN); i++) {
+	uint64_t end = clock_ms(CLOCK_MONOTONIC) + most_ms;
+
+	/* One is read in any case. */
+	for (unsigned i = 0; r->unread && i < most; i++) {
 		struct rec_source *source = r->unread;
 
 		r->unread = source->next;
 		read_source(r, source);
+		if (clock_ms(CLOCK_MONOTONIC) >= end)
+			return;
 	}
+}
+
+void recorder_read_sources(struct recorder *r)
+{
+	read_sources(r, r->turns * FILES_A_TURN, READ_MS);
+}
+
+void recorder_read_all_sources(struct recorder *r, uint64_t most_ms)
+{
+	read_sources(r, UINT_MAX, most_ms);
 }
 
 void recorder_drop_unread(struct recorder *r)

@@ -357,6 +357,7 @@ static void forget_taken(struct recorder *r)
 	struct rec_image *image, *next;
 	bool any = false;
 
+	r->taken_stacks = 0;
 	HASH_ITER(hh, r->images, image, next)
 	{
 		if (!image->taken)

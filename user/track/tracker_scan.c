@@ -68,11 +68,12 @@ static int look_at(pid_t pid, void *arg)
 	/* Tracked processes are reported by messages. */
 	if (image || pid == getpid())
 		return 0;
+	/* One that is noted as examined is not looked at again. */
+	if (tracker->interrupted && tracker->interrupted())
+		return -EINTR;
 	start = proc_start_ticks(pid);
 	if (!start || looked_at(tracker, pid, start))
 		return 0;
-	if (tracker->interrupted && tracker->interrupted())
-		return -EINTR;
 	what = tracker_identify(tracker, pid, false);
 	if (what == TRACKER_AGAIN || what == TRACKER_LATER)
 		tracker_queue(tracker, pid, false);
@@ -107,7 +108,8 @@ static int scan(struct tracker *tracker)
 	err = proc_each(look_at, tracker);
 	HASH_ITER(hh, tracker->scanned, entry, next)
 	{
-		if (entry->scan == tracker->scan)
+		/* Where it was not read to its end, the others may be there still. */
+		if (err || entry->scan == tracker->scan)
 			continue;
 		HASH_DEL(tracker->scanned, entry);
 		free(entry);
@@ -115,6 +117,10 @@ static int scan(struct tracker *tracker)
 	end = tracker_now_ms();
 	if (tracker->found) {
 		tracker_scan_soon(tracker);
+	} else if (err) {
+		/* That it found nothing says nothing. */
+		tracker->scan_at_ms = end + SCAN_MS;
+		tracker->scan_pause_ms = SCAN_MS;
 	} else {
 		uint64_t pause = tracker->scan_pause_ms ?: SCAN_MS;
 
