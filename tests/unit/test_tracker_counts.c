@@ -728,8 +728,7 @@ int main(void)
 		TEST(test_extras),	   TEST(test_stalls),
 		TEST(test_images_alone),   TEST(test_stalls_of_nobody),
 		TEST(test_cached),	   TEST(test_cached_names),
-		TEST(test_cached_ended),
-		TEST(test_kernel),
+		TEST(test_cached_ended),   TEST(test_kernel),
 		TEST(test_kernel_ended),
 	};
 
