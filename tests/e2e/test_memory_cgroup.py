@@ -205,6 +205,26 @@ def removed(folder):
     return not os.path.exists(folder)
 
 
+@pytest.mark.parametrize("anew", (False, True))
+def test_removed(system, anew):
+    """A group that is gone at the end has no figures of then, and is not taken for one that is made under its path."""
+    with Target(system.command, "grow") as other:
+        with grouped(system, "exit") as (target, members), Tool("-p", "%d,%d" % (target.pid, other.pid), "--memory",
+                                                                "cgroup") as tool:
+            tool.attached()
+            target.go()
+            tool.polled()
+            assert target.end() == 0
+            harness.until(lambda: removed(os.path.dirname(members)), "without members")
+            with kernel_side.limited(LIMIT) if anew else contextlib.nullcontext():
+                tool.process.send_signal(signal.SIGINT)
+                found = tool.report()
+    group, = (group for group in found.data["control_groups"] if "pymem-test" in group["path"])
+    assert group["removed"] != anew and group["made_anew"] == anew, group
+    assert ("current" in group["end"]) == anew and "current" in group["start"], group
+    assert (group["rows"]["total"]["end_bytes"] is None) != anew, group
+
+
 def said(system, *options):
     """The table's text on the program."""
     with grouped(system) as (target, _):

@@ -389,10 +389,15 @@ static void add_group_note(struct build *b)
 		beyond += b->model->processes[i]->memory_group == CGROUP_BOOK_BEYOND;
 	if (!beyond)
 		return;
-	snprintf(text, sizeof(text),
-		 "%zu process%s in control groups of which nothing was read: there was no room for "
-		 "more",
-		 beyond, beyond == 1 ? " is" : "es are");
+	if (beyond == 1)
+		snprintf(text, sizeof(text),
+			 "1 process is in a control group of which nothing was read: there was no "
+			 "room for more");
+	else
+		snprintf(text, sizeof(text),
+			 "%zu processes are in control groups of which nothing was read: there was "
+			 "no room for more",
+			 beyond);
 	model_add_note(b->model, text);
 }
 
