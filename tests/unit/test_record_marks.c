@@ -378,8 +378,8 @@ static void test_timeline(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_collections),	   TEST(test_odd_counts), TEST(test_unseen),
-		TEST(test_reclaims),	   TEST(test_gathered),	  TEST(test_timeline),
+		TEST(test_collections),	   TEST(test_odd_counts),   TEST(test_unseen),
+		TEST(test_reclaims),	   TEST(test_gathered),	    TEST(test_timeline),
 		TEST(test_host_is_silent), TEST(test_many_are_new),
 	};
 

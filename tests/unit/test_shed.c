@@ -65,8 +65,8 @@ static void test_spikes_shed_nothing(void **state)
 	}
 }
 
-/* CPU time that comes once in `interval` seconds, in windows of `window` seconds. Returns the highest
- * step. */
+/* CPU time that comes once in `interval` seconds, in windows of `window` seconds. Returns the
+ * highest step. */
 static unsigned run_apart(double interval, double window, unsigned windows)
 {
 	const double one = 5 * budget.cpu * interval;

@@ -128,7 +128,7 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 		.recording = !recorder_pauses(a->recorder),
 		.write_errors = a->write_errors,
 		.unrecorded_seconds = (double)(a->unrecorded_ns + since) / 1e9,
-		.memory = agent_rss(0),
+		.memory = agent_rss(),
 		.bpf_seconds = (double)(walks_ns + faults_ns) / 1e9,
 		.shed_level = shed_level(&a->shed),
 		.shed_seconds =

@@ -98,9 +98,9 @@ void agent_tell_more_deaths(struct agent *agent, bool ends);
  * sheds is said, and failures are. */
 void agent_tick_budget(struct agent *agent);
 /* The agent's memory in bytes, without its helpers; 0: it can't be read. agent_rss(): what is
- * resident of process `pid` (0: of the agent). agent_memory(): of it what is its own, and not a
- * part of a file, of the program, or of a table of the kernel that it reads (RssAnon). */
-uint64_t agent_rss(pid_t pid);
+ * resident. agent_memory(): of it what is its own, and not a part of a file, of the program, or of
+ * a table of the kernel that it reads (RssAnon). */
+uint64_t agent_rss(void);
 uint64_t agent_memory(void);
 
 /* agent_files.c: which recording is written */

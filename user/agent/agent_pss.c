@@ -58,51 +58,28 @@ static void give_up_late(void *arg)
 	give_up(arg, "--pss: the helper that reads PSS gives no answer");
 }
 
+static void ask_next(void *arg)
+{
+	struct agent *a = arg;
+	struct agent_pss *pss = a->pss;
+	double now = clock_seconds(CLOCK_MONOTONIC);
+
+	pss->asked = pss_book_next(pss->book, now);
+	pss->asked_at = now;
+	if (!pss->asked.image)
+		wait_for_next(a, IDLE_NS);
+	else if (pss_reader_ask(&pss->reader, pss->asked.pid))
+		give_up(a, GONE);
+	else
+		loop_timer_start(a->loop, &pss->next, ANSWER_NS, 0, give_up_late, a);
+}
+
 /* Has the process that was asked for kept its PID until now? Then it is the one that was read. */
 static bool is_same(const struct pss_process *asked)
 {
 	uint64_t tick_ns = NS / (uint64_t)sysconf(_SC_CLK_TCK);
 
 	return proc_start_ticks(asked->pid) == asked->start_boottime_ns / tick_ns;
-}
-
-/* What is known of it is of the last pass. PSS_WAITS: it may be read. */
-static enum pss_state state_now(const struct pss_process *asked)
-{
-	if (!is_same(asked))
-		return PSS_ENDED;
-	return agent_rss(asked->pid) > (uint64_t)PSS_RSS_MOST ? PSS_TOO_LARGE : PSS_WAITS;
-}
-
-/* It is not read; the next one may be at once. */
-static void settle(struct agent *a, enum pss_state state)
-{
-	struct agent_pss *pss = a->pss;
-
-	pss->readings[state]++;
-	pss_book_add(pss->book, pss->asked.image, state, -1, -1, pss->asked_at);
-	if (state != PSS_ENDED)
-		recorder_add_pss(a->recorder, pss->asked.image, -1, -1);
-	wait_for_next(a, 0);
-}
-
-static void ask_next(void *arg)
-{
-	struct agent *a = arg;
-	struct agent_pss *pss = a->pss;
-	double now = clock_seconds(CLOCK_MONOTONIC);
-	enum pss_state state;
-
-	pss->asked = pss_book_next(pss->book, now);
-	pss->asked_at = now;
-	if (!pss->asked.image)
-		wait_for_next(a, IDLE_NS);
-	else if ((state = state_now(&pss->asked)) != PSS_WAITS)
-		settle(a, state);
-	else if (pss_reader_ask(&pss->reader, pss->asked.pid))
-		give_up(a, GONE);
-	else
-		loop_timer_start(a->loop, &pss->next, ANSWER_NS, 0, give_up_late, a);
 }
 
 static void say_no_file(struct agent_pss *pss)

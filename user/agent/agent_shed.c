@@ -40,15 +40,11 @@ static struct agent_used used_now(const struct agent *a)
 	return used;
 }
 
-uint64_t agent_rss(pid_t pid)
+uint64_t agent_rss(void)
 {
+	FILE *file = fopen("/proc/self/statm", "re");
 	unsigned long long pages = 0;
-	char path[64] = "/proc/self/statm";
-	FILE *file;
 
-	if (pid)
-		snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	file = fopen(path, "re");
 	if (file && fscanf(file, "%*u %llu", &pages) != 1)
 		pages = 0;
 	if (file)

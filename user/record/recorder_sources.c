@@ -11,7 +11,7 @@
 #include "record/recorder_private.h"
 
 #define FILES_A_TURN 16
-#define READ_MS      100 /* for which nothing else is done */
+#define READ_MS	     100	 /* for which nothing else is done */
 #define BYTES_MOST   (64u << 20) /* of all texts, packed */
 #define SHARE	     4		 /* ... and this part of --max-size */
 
