@@ -214,7 +214,7 @@ def test_counters_never_fall(store, tmp_path):
     """Over the ends of many processes, of which the agent keeps few, and over recordings."""
     short = tmp_path / "short.py"
     short.write_text("import json, decimal, email.message\nkept = [bytearray(1 << 20) for i in range(4)]\n")
-    with stepping(tmp_path) as target, listening(store, "--rotate", "2") as agent:
+    with stepping(tmp_path) as target, listening(store, "--rotate", "2", "--interval", "1") as agent:
         url = url_of(agent)
         last, grown = fresh(url), []
         for _ in range(6):
@@ -241,7 +241,7 @@ def test_counters_never_fall(store, tmp_path):
 def test_recording_is_the_same(store, tmp_path):
     """Who asks all the time changes nothing in the recordings: they follow one another without a gap, and have to the byte
     what the program did."""
-    with stepping(tmp_path) as target, listening(store, "--rotate", "2") as agent:
+    with stepping(tmp_path) as target, listening(store, "--rotate", "2", "--interval", "1") as agent:
         url = url_of(agent)
         for _ in range(12):
             target.step()

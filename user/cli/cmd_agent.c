@@ -53,8 +53,8 @@
 		 AT(interval),                                                            \
 		 .least = 1,                                                              \
 		 .most = 60,                                                              \
-		 .help = "read and record every SEC seconds (5): what is recorded has\n"  \
-			 "times of SEC, and the agent costs less"},                       \
+		 .help = "read and record every SEC seconds (5): so coarse are times\n"   \
+			 "in recordings; more seconds cost less"},                        \
 		{.name = "no-sources",                                                    \
 		 .type = OPTION_FLAG,                                                     \
 		 AT(no_sources),                                                          \
