@@ -97,20 +97,26 @@ def use(root, documents, kernel=None):
     return next(line for line in said if line[:1].isdigit())
 
 
+def remove(path, folder):
+    """Removes the files of an archive from where they were unpacked, as docs/INSTALL.md says."""
+    with tarfile.open(path) as tar:
+        for name in tar.getnames():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name.partition("/")[2]))
+
+
 def archive(suite, kernel=None):
     """Unpacked, used, and removed again as docs/INSTALL.md says."""
     def run(files):
         root = system(suite)
         local = os.path.join(root, "usr", "local")
+        remove(files[0], local)  # what a run that was interrupted has left
         before = sorted(path for path in glob.glob(local + "/**", recursive=True) if not os.path.isdir(path))
         command("tar", "-xJf", files[0], "-C", local, "--strip-components=1")
         try:
             release = use(root, "/usr/local/share/doc/pymem-bpf", kernel)
         finally:
-            with tarfile.open(files[0]) as tar:
-                for name in tar.getnames():
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(os.path.join(local, name.partition("/")[2]))
+            remove(files[0], local)
         left = sorted(path for path in glob.glob(local + "/**", recursive=True) if not os.path.isdir(path))
         if left != before:
             raise Failed("it was removed, and left %s" % sorted(set(left) ^ set(before))[:5])
