@@ -12,7 +12,7 @@ DIST_CC = $(if $(filter $(shell uname -m),$1),gcc,$1-linux-gnu-gcc -B/usr/lib/$1
 DIST_NAME = pymem-bpf-$(VERSION)-linux-$(1:aarch64=arm64)
 DIST_BUILD = $(BUILD)/dist/$1
 DIST_CFLAGS := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wno-unused-result -ffunction-sections \
-	-fdata-sections -fno-asynchronous-unwind-tables
+	-fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables
 # All that the Makefile takes from whoever builds, from the environment too: none of it is in a release.
 DIST_GIVEN = CC="$(call DIST_CC,$1)" CLANG=clang BPFTOOL="$(firstword $(wildcard /usr/sbin/bpftool) bpftool)" PROTOC_C=protoc-c \
 	PYTHON=/usr/bin/python3 CPPFLAGS= CFLAGS="$(DIST_CFLAGS)" LDFLAGS= WERROR= NO_HTML= ESBUILD= PREFIX=/usr/local \

@@ -25,6 +25,8 @@ libgmp-dev libtasn1-6-dev libunistring-dev libncurses-dev zlib1g-dev libc6-dev u
 # static program, by a table of the C library's own; calls go to __wrap_dlopen().
 FORBIDDEN = """setlocale newlocale iconv iconv_open getaddrinfo gethostbyname getpwnam getpwnam_r getpwuid getpwuid_r
 getgrnam getgrgid getgrouplist initgroups""".split()
+# They need the tables that packaging/static/no-unwind.ld leaves out.
+FORBIDDEN += "pthread_exit pthread_cancel thrd_exit backtrace".split()
 
 
 def tool(*words):
