@@ -27,6 +27,9 @@ enum pymem_kernel_kind {
 #define PYMEM_KERNEL_ROOM 10
 _Static_assert((int)PYMEM_KERNEL_COUNT <= PYMEM_KERNEL_ROOM, "more kinds than a recording has");
 
+/* What the tracepoints of objects hand over. PLAIN: no cache. */
+enum pymem_kernel_allocs { KERNEL_ALLOCS_PLAIN, KERNEL_ALLOCS_CACHES, KERNEL_ALLOCS_NOW };
+
 /* Value of the map `kernel_sums`; its key is that of a stack, or has 1 plus an enum pymem_loss as
  * its hash: what is in no line. In bytes. */
 struct pymem_kernel {

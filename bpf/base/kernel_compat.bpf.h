@@ -11,14 +11,7 @@
 #define KERNEL_COMPAT_BPF_H
 
 #include "base/compat.bpf.h"
-
-struct trace_event_raw_kmem_cache_alloc___now {
-	unsigned long call_site;
-} __attribute__((preserve_access_index));
-
-struct trace_event_raw_kmem_alloc___before {
-	bool accounted;
-} __attribute__((preserve_access_index));
+#include "pymem_kernel.h"
 
 struct kmem_cache___kernel {
 	unsigned int flags;
@@ -53,9 +46,7 @@ struct kernel_object {
 #define GFP_NOWARN	   0x2000u
 #define GFP_ACCOUNT	   0x400000u
 
-#define KERNEL_ALLOC_IS_NEW bpf_core_type_exists(struct trace_event_raw_kmem_cache_alloc___now)
-#define KERNEL_ALLOC_HAS_CACHE \
-	bpf_core_field_exists(struct trace_event_raw_kmem_alloc___before, accounted)
+const volatile __u32 kernel_allocs = KERNEL_ALLOCS_NOW; /* set by the loader */
 
 /* An argument of the tracepoint. clang would make one load of those in several branches, at a place
  * that it computes, which the verifier does not allow. */
@@ -66,10 +57,10 @@ static __always_inline void object_of_cache(struct kernel_object *object, const 
 {
 	ARGUMENT(object->site, args, 0);
 	ARGUMENT(object->address, args, 1);
-	if (KERNEL_ALLOC_IS_NEW) {
+	if (kernel_allocs == KERNEL_ALLOCS_NOW) {
 		ARGUMENT(object->cache, args, 2);
 		ARGUMENT(object->flags, args, 3);
-	} else if (KERNEL_ALLOC_HAS_CACHE) {
+	} else if (kernel_allocs == KERNEL_ALLOCS_CACHES) {
 		ARGUMENT(object->cache, args, 2);
 		ARGUMENT(object->bytes, args, 4);
 		ARGUMENT(object->flags, args, 5);
@@ -83,7 +74,7 @@ static __always_inline void object_of_kmalloc(struct kernel_object *object, cons
 {
 	ARGUMENT(object->site, args, 0);
 	ARGUMENT(object->address, args, 1);
-	if (!KERNEL_ALLOC_IS_NEW && KERNEL_ALLOC_HAS_CACHE) {
+	if (kernel_allocs == KERNEL_ALLOCS_CACHES) {
 		ARGUMENT(object->bytes, args, 4);
 		ARGUMENT(object->flags, args, 5);
 	} else {

@@ -82,6 +82,7 @@
 	KNOB(watch_advice, __u32)                                  \
 	KNOB(watch_kernel, __u32)                                  \
 	KNOB(page_bytes, __u32)                                    \
+	KNOB(kernel_allocs, __u32)                                 \
 	KNOB(touched_room, __u32)                                  \
 	KNOB(watch_huge, __u32)                                    \
 	KNOB(watch_swap, __u32)                                    \

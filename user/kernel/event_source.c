@@ -5,7 +5,7 @@
 const struct event_source *const event_sources[EVENT_SOURCE_COUNT] = {EVENT_SOURCES(ADDRESS)};
 
 /* The types that kernel_probe() looks for: five of its own, and those of all sources. */
-#define TYPES_ASKED_MAX (5 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
+#define TYPES_ASKED_MAX (7 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
 _Static_assert(TYPES_ASKED_MAX <= KERNEL_TYPES_MAX, "raise KERNEL_TYPES_MAX");
 
 /* The need `i` of the source. NULL: it has fewer. */

@@ -120,6 +120,13 @@ void kernel_probe(struct kernel_features *f)
 					      later = KERNEL_FUNCTION(
 						      "bpf_local_irq_save"), /* 6.14 */
 		holds = KERNEL_FUNCTION("bpf_preempt_disable");
+	/* 6.1 has one tracepoint for all caches; before it, 5.19 had begun to hand over the cache
+	 * and to say what is accounted. BPF programs can't ask: what they look for and is not there
+	 * is looked for in modules, which takes CAP_SYS_ADMIN. */
+	static const struct kernel_btf_wanted now = KERNEL_STRUCT(
+						      "trace_event_raw_kmem_cache_alloc"),
+					      caches = KERNEL_MEMBER("trace_event_raw_kmem_alloc",
+								     "accounted");
 
 	memset(f, 0, sizeof(*f));
 	kernel_ask(f, &batched);
@@ -127,6 +134,8 @@ void kernel_probe(struct kernel_features *f)
 	kernel_ask(f, &waits);
 	kernel_ask(f, &later);
 	kernel_ask(f, &holds);
+	kernel_ask(f, &now);
+	kernel_ask(f, &caches);
 	event_sources_ask(f);
 	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", f->types, f->type_count);
 	if (f->btf_error)
@@ -135,6 +144,9 @@ void kernel_probe(struct kernel_features *f)
 	f->batched_counters = kernel_has(f, &batched);
 	f->run_time_alloc = kernel_has(f, &run_time);
 	f->preemptible = kernel_has(f, &waits) && kernel_has(f, &later) && kernel_has(f, &holds);
+	f->kernel_allocs = kernel_has(f, &now)	    ? KERNEL_ALLOCS_NOW
+			   : kernel_has(f, &caches) ? KERNEL_ALLOCS_CACHES
+						    : KERNEL_ALLOCS_PLAIN;
 	f->huge_page_bytes = huge_page_bytes();
 	f->function_ends = attaches_to_ends(f);
 	f->symbols = kernel_shows_symbols("/proc/kallsyms");

@@ -51,6 +51,7 @@ struct kernel_features {
 	bool uprobes;		/* with reference counts, which --lines needs */
 	size_t huge_page_bytes; /* of a transparent huge page; 0: there are none */
 	bool function_ends;	/* BPF programs may be attached to the end of functions (fexit) */
+	unsigned kernel_allocs; /* how it tells of objects: enum pymem_kernel_allocs */
 	bool symbols;		/* this user is told the addresses of the kernel's functions */
 	unsigned type_count;
 	struct kernel_btf_wanted

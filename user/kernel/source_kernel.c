@@ -20,6 +20,7 @@ static void configure(struct session *session, bool loaded)
 	bpf_map__set_autocreate(session->bpf.map.kernel_owners, loaded);
 	bpf_map__set_autocreate(session->bpf.map.kernel_filter, loaded);
 	*session->bpf.knob.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	*session->bpf.knob.kernel_allocs = session->kernel.kernel_allocs;
 	if (!loaded)
 		return;
 	bpf_map__set_max_entries(session->bpf.map.kernel_owners, PYMEM_KERNEL_OWNERS);
