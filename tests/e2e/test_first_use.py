@@ -250,7 +250,7 @@ def test_script_that_a_server_loads(tmp_path):
 def test_largest_is_listed_first(tmp_path):
     """Of a name that means nothing, the Pythons that run: the largest first, at most ten programs, and not each PID of
     many."""
-    name, big = "first_use_%d.py" % os.getpid(), "large = bytearray(100 << 20)\n" + GROWER
+    name, big = "first_use_%d.py" % os.getpid(), "large = b'x' * (300 << 20)\n" + GROWER
     with contextlib.ExitStack() as stack:
         many = [stack.enter_context(Program(tmp_path, name, GROWER if i else big)) for i in range(10)]
         done = run("-p", "no-such-program-%d" % os.getpid())

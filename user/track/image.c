@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "python/examiner.h"
+#include "os/cgroup_memory.h"
 #include "os/proc.h"
 #include "os/rights.h"
 
@@ -26,10 +27,26 @@ void image_free(struct image *image)
 {
 	strings_free(image->argv);
 	free(image->cgroup);
+	free(image->memory_cgroup);
 	image_words_free(image->words);
 	source_root_close(&image->root);
 	resident_release(image->before);
 	free(image);
+}
+
+/* The group in which its memory is accounted: once it has ended, nothing tells of that. */
+static void note_memory_cgroup(struct image *image)
+{
+	char name[4096], *copy;
+
+	cgroup_memory_name(image->pid, image->cgroup, name, sizeof(name));
+	if (!*name || (image->memory_cgroup && !strcmp(name, image->memory_cgroup)))
+		return;
+	copy = strdup(name);
+	if (!copy)
+		return; /* what was known before, or nothing */
+	free(image->memory_cgroup);
+	image->memory_cgroup = copy;
 }
 
 void image_describe(struct image *image)
@@ -55,6 +72,7 @@ void image_describe(struct image *image)
 	proc_info_fini(&info);
 	source_root_close(&image->root);
 	image->root = root;
+	note_memory_cgroup(image);
 }
 
 void image_note_user(struct image *image, const struct pymem_msg_code *code)

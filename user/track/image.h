@@ -19,6 +19,7 @@ struct image { /* the user-space half of struct pymem_proc */
 	char comm[64];
 	char **argv; /* ends with NULL; NULL: not known */
 	char *cgroup;
+	char *memory_cgroup;   /* as cgroup_memory_name() gave it last; NULL: it never did */
 	unsigned memory_group; /* as cgroup_book_see() gives it */
 	char python[32];       /* "": not identified */
 	struct py_layout layout;

@@ -46,9 +46,12 @@ static struct image_words *words_new(const struct image *image,
 	words->came_ms = clock_ms(CLOCK_MONOTONIC);
 	words->time = clock_seconds(CLOCK_REALTIME) -
 		      ((double)clock_ns(CLOCK_MONOTONIC) - (double)message->time_ns) / 1e9;
-	/* Until its parent has waited for it, it is still in its group. */
 	cgroup_memory_name(image->pid, image->cgroup, group, sizeof(group));
 	cgroup_memory_read(group, &memory);
+	/* Of version 1 the kernel says of a process that has ended that it is in the topmost
+	 * group, and of one for which its parent has waited nothing. */
+	if (memory.limit_bytes < 0 && image->memory_cgroup)
+		cgroup_memory_read(image->memory_cgroup, &memory);
 	words->limit_bytes = memory.limit_bytes;
 	return words;
 }
