@@ -405,7 +405,7 @@ def test_source_distribution(tmp_path):
     """sdist, unpacked elsewhere, built into a wheel, imported from that: offline, with setuptools."""
     copy, python = tmp_path / "project", "/usr/bin/python3"
     for name in ("python", "include", "LICENSE", "LICENSES", "VERSION", "CHANGELOG.md", "Makefile", "vmlinux.h", "docs",
-                 "bpf", "user", "tools"):
+                 "bpf", "user", "tools", "packaging"):
         subprocess.run("mkdir -p %s && cp -r %s %s && rm -f %s/python/src/pymem_bpf/*.so"
                        % (copy, os.path.join(PROJECT, name), copy, copy), shell=True, check=True)
 
