@@ -177,8 +177,7 @@ def test_churn(system):
             report.check_conservation(pid)
     stacks = sum(len(p["lines"]) for p in many.data["processes"])
     assert stacks > 4096, "too few to fill the table"
-    # Some hundred lines each, with places for the figures of all --events.
-    assert after - before < 40 * 400 * harness.KIB, (before, after)
+    assert after - before < 40 * 300 * harness.KIB, (before, after)
 
 
 @pytest.mark.attack("the profiler's memory",

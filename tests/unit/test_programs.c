@@ -116,7 +116,7 @@ static void test_paths(void **state)
 	other = add_process(model, 2, large);
 	ADD(model, other, 1, {"/srv/app/other.py", "f", 1}, {"/srv/app/other.py", "g", 2});
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 13000, gone, &count), 0);
+	assert_int_equal(model_gather_ended(model, 11200, gone, &count), 0);
 	assert_int_equal(count, 1);
 	model_clear(model);
 	assert_int_equal(model_compute(model), 0);
@@ -329,7 +329,7 @@ static void test_kernel(void **state)
 	assert_int_equal(model_programs_gather(model, MODEL_SORT_KERNEL, &programs), 0);
 	sum = &programs.list[0]->sum;
 	assert_int_equal(sum->kernel.bytes[PYMEM_KERNEL_TABLES], 4 * 4096);
-	assert_int_equal(model_kernel_bytes(&line_at(sum, MAIN, 9)->kernel), 2 * (4096 + 450));
+	assert_int_equal(model_line_kernel_bytes(line_at(sum, MAIN, 9)), 2 * (4096 + 450));
 	assert_int_equal(sum->kernel_lost_bytes[PYMEM_LOSS_EXIT], 2 * (4096 + 450));
 	assert_int_equal(model_kernel_bytes(&sum->kernel), 4 * (4096 + 450));
 	model_programs_free(&programs);

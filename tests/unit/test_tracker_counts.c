@@ -396,7 +396,7 @@ static void test_kernel(void **state)
 	assert_int_equal(p->kernel_lost_bytes[PYMEM_LOSS_MAP_FULL], 12288);
 	assert_int_equal(p->kernel.objects[PYMEM_KERNEL_SOCKETS], 10);
 	for (size_t i = 0; i < p->line_count; i++)
-		lines += model_kernel_bytes(&p->lines[i].kernel);
+		lines += model_line_kernel_bytes(&p->lines[i]);
 	assert_int_equal(lines, 81920 + 1000 - 400 - 100);
 	assert_int_equal(model_kernel_bytes(&p->kernel), lines + 4096 - 8192 + 12288);
 	counts.ops->facts(counts.self, &facts);

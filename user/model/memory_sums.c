@@ -58,7 +58,7 @@ static void line_changes(const struct model_line *line, int64_t bytes[MEMORY_TOT
 	bytes[MEMORY_ANON] = line->anon_bytes;
 	bytes[MEMORY_FILES] = files_there(&line->cached);
 	bytes[MEMORY_SHMEM] = line->shmem_bytes;
-	bytes[MEMORY_KERNEL] = model_kernel_bytes(&line->kernel);
+	bytes[MEMORY_KERNEL] = model_line_kernel_bytes(line);
 	bytes[MEMORY_OTHER] = 0;
 }
 

@@ -62,7 +62,7 @@ void model_process_free(struct model_process *pub)
 	free(pub->python);
 	free(pub->note);
 	model_death_free(pub->death);
-	free(pub->lines);
+	model_lines_free(pub->lines, pub->line_count);
 	free(pub->nodes);
 	model_cached_files_free(process_of(pub));
 	free(process_of(pub)->hops);

@@ -73,7 +73,8 @@ struct model_line {
 	uint64_t reclaimed_bytes;
 	struct model_cache_amounts cached;  /* that it brought into the page cache */
 	uint64_t extras[PYMEM_EXTRA_COUNT]; /* while it was innermost: counts, or bytes */
-	struct pymem_kernel kernel;	    /* that the kernel took for it of its own memory */
+	/* What the kernel took for it of its own memory; NULL: nothing. Of whoever has the line. */
+	struct pymem_kernel *kernel;
 	/* Part of increment_bytes: while an import ran; and part of that: by the import system
 	 * itself, which reads files and unmarshals code. */
 	int64_t import_bytes, import_system_bytes;
@@ -376,6 +377,10 @@ int model_add_kernel(struct model *model, struct model_process *process,
  * of.
  */
 int64_t model_kernel_bytes(const struct pymem_kernel *sums);
+
+/* The same of a line; zeros if there is nothing. */
+const struct pymem_kernel *model_line_kernel(const struct model_line *line);
+int64_t model_line_kernel_bytes(const struct model_line *line);
 /* Of these amounts, what is still there as far as is known: bytes, 0 or more. */
 int64_t model_cached_there(const struct model_cache_amounts *amounts);
 

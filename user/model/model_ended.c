@@ -20,6 +20,8 @@ static size_t bytes_of(const struct model_process *process)
 {
 	size_t bytes = PROCESS_BYTES + process->line_count * LINE_BYTES, i;
 
+	for (i = 0; i < process->line_count; i++)
+		bytes += process->lines[i].kernel ? sizeof(*process->lines[i].kernel) + 16 : 0;
 	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
 	bytes += process->node_count * NODE_BYTES;
 	for (i = 0; i < process->cached_file_count; i++)

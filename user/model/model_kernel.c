@@ -15,12 +15,42 @@ void model_sum_kernel(struct pymem_kernel *sum, const struct pymem_kernel *more)
 	sum->unknown += more->unknown;
 }
 
+int model_take_kernel(struct pymem_kernel **sum, const struct pymem_kernel *more)
+{
+	if (!more)
+		return 0;
+	if (!*sum)
+		*sum = calloc(1, sizeof(**sum));
+	if (!*sum)
+		return -ENOMEM;
+	model_sum_kernel(*sum, more);
+	return 0;
+}
+
+void model_lines_free(struct model_line *lines, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(lines[i].kernel);
+	free(lines);
+}
+
+const struct pymem_kernel *model_line_kernel(const struct model_line *line)
+{
+	static const struct pymem_kernel none;
+
+	return line->kernel ?: &none;
+}
+
+int64_t model_line_kernel_bytes(const struct model_line *line)
+{
+	return model_kernel_bytes(model_line_kernel(line));
+}
+
 int model_add_kernel(struct model *model, struct model_process *process,
 		     const struct model_location *const *frames, unsigned depth,
 		     enum pymem_loss loss, const struct pymem_kernel *sums)
 {
 	struct process *inner = process_of(process);
-	struct stack_extra *extra;
 	ssize_t index;
 
 	model_sum_kernel(&process->kernel, sums);
@@ -31,13 +61,7 @@ int model_add_kernel(struct model *model, struct model_process *process,
 	index = model_take_stack(book_of(model), inner, frames, depth);
 	if (index < 0)
 		return (int)index;
-	extra = &inner->extras[index];
-	if (!extra->kernel)
-		extra->kernel = calloc(1, sizeof(*extra->kernel));
-	if (!extra->kernel)
-		return -ENOMEM;
-	model_sum_kernel(extra->kernel, sums);
-	return 0;
+	return model_take_kernel(&inner->extras[index].kernel, sums);
 }
 
 int64_t model_kernel_bytes(const struct pymem_kernel *sums)

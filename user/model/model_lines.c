@@ -153,8 +153,8 @@ static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
 	if (s->process->resident_known)
 		line->resident_bytes += extra->resident_pages * page;
 	model_add_amounts(&line->cached, &extra->cached);
-	if (extra->kernel)
-		model_sum_kernel(&line->kernel, extra->kernel);
+	if (model_take_kernel(&line->kernel, extra->kernel))
+		return -ENOMEM;
 	keep_heaviest(s, line, index);
 	return sum_imports(s, stack, line, rss_bytes(&stack->counters, page));
 }
@@ -247,7 +247,7 @@ static int sum_process(struct summing *s)
 	size_t i;
 	int err = 0;
 
-	free(process->lines);
+	model_lines_free(process->lines, process->line_count);
 	process->lines = NULL;
 	process->line_count = 0;
 	process->charged_bytes = 0;

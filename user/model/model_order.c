@@ -27,7 +27,7 @@ int64_t model_sort_value(const struct model_line *line, enum model_sort sort)
 	case MODEL_SORT_CACHED:
 		return (int64_t)line->cached.bytes;
 	case MODEL_SORT_KERNEL:
-		return model_kernel_bytes(&line->kernel);
+		return model_line_kernel_bytes(line);
 	case MODEL_SORT_INCREMENT:
 		break;
 	}

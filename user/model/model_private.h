@@ -118,6 +118,12 @@ ssize_t model_take_stack(struct book *book, struct process *process,
 void model_add_counters(struct pymem_counters *sum, const struct pymem_counters *more);
 /* How long the stack that made these calls (NULL: none) waited for memory. */
 void model_sum_kernel(struct pymem_kernel *sum, const struct pymem_kernel *more);
+
+/* Adds to `*sum`, which is made if it is NULL. `more` NULL: nothing. 0 or -ENOMEM. */
+int model_take_kernel(struct pymem_kernel **sum, const struct pymem_kernel *more);
+
+/* Frees lines with what they have. */
+void model_lines_free(struct model_line *lines, size_t count);
 uint64_t model_stalled_ns(const struct pymem_vmcalls *vmcalls);
 /* Frees it with its threads. NULL is allowed. */
 void model_death_free(struct model_death *death);

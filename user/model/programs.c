@@ -133,7 +133,7 @@ static void add_peaks(struct model_line *line, const struct model_line *more)
 }
 
 /* Adds the figures of `more` to those of the same line. */
-static void add_line(struct model_line *line, const struct model_line *more, int64_t *heaviest)
+static int add_line(struct model_line *line, const struct model_line *more, int64_t *heaviest)
 {
 	int64_t size = llabs(more->increment_bytes);
 	int i;
@@ -175,7 +175,6 @@ static void add_line(struct model_line *line, const struct model_line *more, int
 	line->stalled_ns += more->stalled_ns;
 	line->reclaimed_bytes += more->reclaimed_bytes;
 	model_add_amounts(&line->cached, &more->cached);
-	model_sum_kernel(&line->kernel, &more->kernel);
 	if (line->resident_bytes < 0 || more->resident_bytes < 0)
 		line->resident_bytes = -1;
 	else
@@ -187,6 +186,7 @@ static void add_line(struct model_line *line, const struct model_line *more, int
 	line->row_bytes += more->row_bytes;
 	line->gc_bytes += more->gc_bytes;
 	line->collections += more->collections;
+	return model_take_kernel(&line->kernel, more->kernel);
 }
 
 /* Lines of several processes, added up. */
@@ -208,16 +208,16 @@ static int take_line(struct lines *lines, const struct model_line *more)
 	while (model_table_next(&lines->table, hash, &cursor, &index)) {
 		if (location_of(lines->list[index].location)->line != number)
 			continue;
-		add_line(&lines->list[index], more, &lines->heaviest[index]);
-		return 0;
+		return add_line(&lines->list[index], more, &lines->heaviest[index]);
 	}
 	if (!ARRAY_HAS_ROOM(lines->list, lines->count, lines->room) ||
 	    !ARRAY_HAS_ROOM(lines->heaviest, lines->count, lines->heaviest_room) ||
 	    model_table_add(&lines->table, hash, lines->count) != 0)
 		return -ENOMEM;
 	lines->heaviest[lines->count] = llabs(more->increment_bytes);
-	lines->list[lines->count++] = *more;
-	return 0;
+	lines->list[lines->count] = *more;
+	lines->list[lines->count].kernel = NULL;
+	return model_take_kernel(&lines->list[lines->count++].kernel, more->kernel);
 }
 
 static int sum_lines(const struct book *book, struct model_program *program)
@@ -390,7 +390,7 @@ void model_programs_free(struct model_programs *programs)
 	for (i = 0; i < programs->count; i++) {
 		program = programs->list[i];
 		if (program->owns) {
-			free(program->sum.lines);
+			model_lines_free(program->sum.lines, program->sum.line_count);
 			free(program->sum.nodes);
 			free(program->sum.cached_files);
 			free(program->files);

@@ -53,7 +53,7 @@ SHOW(huge, snprintf(text, size, "%llu",
 SHOW(swapped_in, parts_size(text, size, (int64_t)line->extras[PYMEM_EXTRA_SWAPPED_IN], false))
 SHOW(cached, parts_size(text, size, (int64_t)line->cached.bytes, false))
 
-SHOW(kernel, parts_size(text, size, model_kernel_bytes(&line->kernel), false))
+SHOW(kernel, parts_size(text, size, model_line_kernel_bytes(line), false))
 
 static bool has_mem_usage(const struct model_line *line)
 {
@@ -117,7 +117,7 @@ static bool has_swapped_in(const struct model_line *line)
 
 static bool has_kernel(const struct model_line *line)
 {
-	return parts_has_kernel(&line->kernel);
+	return parts_has_kernel(model_line_kernel(line));
 }
 
 static bool more_resident(const struct model_line *line, uint64_t page_size)
@@ -164,7 +164,7 @@ static bool more_swapped_in(const struct model_line *line, uint64_t page_size)
 static bool more_kernel(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
-	return parts_has_kernel(&line->kernel);
+	return parts_has_kernel(model_line_kernel(line));
 }
 
 /* In the order in which they are shown. */

@@ -156,7 +156,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add_known(&f, stalls_known, (int64_t)line->reclaimed_bytes);
 	add_known(&f, model->cache_known, (int64_t)line->cached.bytes);
 	add_known(&f, model->cache_known, model_cached_there(&line->cached));
-	add_known(&f, model->kernel_known, model_kernel_bytes(&line->kernel));
+	add_known(&f, model->kernel_known, model_line_kernel_bytes(line));
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);

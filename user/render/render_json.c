@@ -276,9 +276,8 @@ static int put_line(FILE *out, const struct model *model, const struct model_lin
 		{"cached_bytes", counted_if(cache_known, line->cached.bytes)},
 		{"cached_there_bytes",
 		 cache_known ? json_integer(model_cached_there(&line->cached)) : json_null()},
-		{"kernel_bytes", model->kernel_known
-					 ? json_integer(model_kernel_bytes(&line->kernel))
-					 : json_null()},
+		{"kernel_bytes",
+		 model->kernel_known ? json_integer(model_line_kernel_bytes(line)) : json_null()},
 	};
 	int err;
 
@@ -295,9 +294,9 @@ static int put_line(FILE *out, const struct model *model, const struct model_lin
 		err = json_put(out, stall_kinds_value(line)) ?: err;
 	}
 	err = put_line_extras(out, model, line) ?: err;
-	if (parts_has_kernel(&line->kernel)) {
+	if (parts_has_kernel(model_line_kernel(line))) {
 		fputs(",\"kernel_kinds\":", out);
-		err = json_put(out, kernel_value(&line->kernel)) ?: err;
+		err = json_put(out, kernel_value(model_line_kernel(line))) ?: err;
 	}
 	fputc('}', out);
 	return err;

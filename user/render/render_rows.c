@@ -86,7 +86,7 @@ static bool caches_much(const struct answer *a, const struct model_line *line)
 /* True if the kernel took as much of its own memory for the line as is worth a row. */
 static bool takes_much(const struct answer *a, const struct model_line *line)
 {
-	int64_t bytes = size_of(model_kernel_bytes(&line->kernel));
+	int64_t bytes = size_of(model_line_kernel_bytes(line));
 
 	return bytes >= ANSWER_LEAST &&
 	       bytes >= size_of(model_kernel_bytes(&a->process->kernel)) / 20;

@@ -386,7 +386,7 @@ static const struct model_line *took_most(const struct model_process *process)
 	int64_t bytes = 0, own;
 
 	for (size_t i = 0; i < process->line_count; i++) {
-		own = model_kernel_bytes(&process->lines[i].kernel);
+		own = model_line_kernel_bytes(&process->lines[i]);
 		if (own > bytes) {
 			bytes = own;
 			most = &process->lines[i];
@@ -412,7 +412,7 @@ static int print_kernel(struct answer *a)
 	parts_kernel(text.out, a->process);
 	/* No share of the sum, which may be less than one line has: others give back. */
 	if (most) {
-		parts_amount(amount, sizeof(amount), model_kernel_bytes(&most->kernel), false);
+		parts_amount(amount, sizeof(amount), model_line_kernel_bytes(most), false);
 		fprintf(text.out, "; %s of it by ", amount);
 		answer_place(text.out, a, most->location, PLACE_MOST);
 	}
