@@ -209,7 +209,7 @@ static void test_gather_ended(void **state)
 		pages = (id * 37 % COUNT) * (id % 2 ? 1 : -1);
 		end_process(model, id, pages);
 		change += (3 * pages + 7) * PAGE;
-		assert_int_equal(model_gather_ended(model, KEPT * 3072, hear, &heard), 0);
+		assert_int_equal(model_gather_ended(model, KEPT * 2048, hear, &heard), 0);
 		/* A little more than the limit: each takes about 3 KiB. */
 		assert_int_equal(model_compute(model), 0);
 		assert_true(model->process_count <= KEPT + 1);
