@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "file_tree.h"
 #include "os/cgroup_book.h"
 
 #define V1 "/sys/fs/cgroup/memory"
@@ -26,39 +27,6 @@ int access(const char *path, int mode)
 {
 	looks++;
 	return faccessat(AT_FDCWD, path, mode, 0);
-}
-
-static char root[] = "/tmp/pymem-cgroup.XXXXXX";
-
-/* A file below the root, with the folders it takes. */
-static void put(const char *path, const char *text)
-{
-	char command[PATH_MAX * 2];
-	FILE *file;
-
-	snprintf(command, sizeof(command), "mkdir -p \"$(dirname '%s%s')\"", root, path);
-	assert_int_equal(system(command), 0);
-	snprintf(command, sizeof(command), "%s%s", root, path);
-	file = fopen(command, "w");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	strcpy(root + strlen(root) - 6, "XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int end(void **state)
-{
-	char command[PATH_MAX];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", root);
-	return system(command);
 }
 
 static struct cgroup_stat stat_of(const char *path)

@@ -163,7 +163,7 @@ static bool is_loaded(const struct session *session, const char *name)
 	return bpf_program__autoload(bpf_object__find_program_by_name(session->object, name));
 }
 
-static void test_loaded(void **state)
+static void test_loaded_by_default(void **state)
 {
 	struct session *session = session_of(false, &plain, NULL);
 
@@ -194,8 +194,13 @@ static void test_loaded(void **state)
 		     *session->bpf.knob.watch_waits || *session->bpf.knob.watch_takers ||
 		     is_loaded(session, "collapse_ends"));
 	session_close(session);
+}
 
-	session = session_of(false, &everything, "btf_trace_mm_compaction_end");
+static void test_loaded_if_asked_for(void **state)
+{
+	struct session *session = session_of(false, &everything, "btf_trace_mm_compaction_end");
+
+	(void)state;
 	assert_true(session_counts_stalls(session) && is_loaded(session, "memcg_end"));
 	assert_false(is_loaded(session, "compaction_begin"));
 	assert_true(session_counts_cache(session) && is_loaded(session, "cache_added"));
@@ -212,8 +217,13 @@ static void test_loaded(void **state)
 	assert_true(*session->bpf.knob.watch_swap && *session->bpf.knob.watch_waits &&
 		    *session->bpf.knob.watch_takers && is_loaded(session, "collapse_ends"));
 	session_close(session);
+}
 
-	session = session_of(false, &none, NULL);
+static void test_loaded_without(void **state)
+{
+	struct session *session = session_of(false, &none, NULL);
+
+	(void)state;
 	assert_int_equal(*session->bpf.knob.count_faults, 0);
 	assert_false(is_loaded(session, "page_alloc") || is_loaded(session, "fault_user"));
 	assert_false(session_sees_mappings(session));
@@ -225,8 +235,14 @@ static void test_loaded(void **state)
 	assert_string_equal(attached, "");
 	assert_int_equal(*session->bpf.variable.copies_watched, 0);
 	session_close(session);
+}
 
-	session = session_of(true, &lines, "__x64_sys_mmap");
+/* How system calls are seen. */
+static void test_loaded_for_calls(void **state)
+{
+	struct session *session = session_of(true, &lines, "__x64_sys_mmap");
+
+	(void)state;
 	assert_int_equal(*session->bpf.knob.count_faults, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.places));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.lines), 1024);
@@ -553,7 +569,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_loaded),
+		cmocka_unit_test(test_loaded_by_default),
+		cmocka_unit_test(test_loaded_if_asked_for),
+		cmocka_unit_test(test_loaded_without),
+		cmocka_unit_test(test_loaded_for_calls),
 		cmocka_unit_test(test_refused_attach),
 		cmocka_unit_test(test_shed),
 		cmocka_unit_test(test_shed_with_touches),
