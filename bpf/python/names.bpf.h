@@ -3,8 +3,8 @@
  *
  * To name one takes up to 16 reads, and a program can make up 128 new ones for each event. Where
  * processes are profiled that nobody chose, each image has an account: what its walks name, and
- * hand over, is taken off. NAMES_SAVED are there at first: the imports of pandas, or of a web
- * framework, take two fifths of them at most. And `names_rate` more come each 2^20 ns. When nothing
+ * hand over, is taken off. NAMES_SAVED are there at first, three times what the
+ * imports of some large libraries took. And `names_rate` more come each 2^20 ns. When nothing
  * is left, an event names the NAMES_LEAST innermost frames for nothing. A stack that is new is cut
  * there. Of one that is known only these are confirmed; its callers, and all of a stack that was
  * cut, are named when there is enough again.
