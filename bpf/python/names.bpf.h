@@ -5,7 +5,7 @@
  * processes are profiled that nobody chose, each image has an account: what its walks name, and
  * hand over, is taken off. NAMES_SAVED are there at first, three times what the
  * imports of some large libraries took. And `names_rate` more come each 2^20 ns. When nothing
- * is left, an event names the NAMES_LEAST innermost frames for nothing. A stack that is new is cut
+ * is left, an event names the NAMES_LEAST innermost frames all the same. A stack that is new is cut
  * there. Of one that is known only these are confirmed; its callers, and all of a stack that was
  * cut, are named when there is enough again.
  */
