@@ -29,6 +29,7 @@ import harness  # noqa: E402
 import host as hosts  # noqa: E402
 from test_agent import Agent  # noqa: E402
 from test_agent_metrics import ask, check_never_falls, check_sums, fresh, total, url_of  # noqa: E402
+from agent import forks  # noqa: E402
 from top import cpu_by_name  # noqa: E402
 
 MIB = 1 << 20
@@ -116,6 +117,7 @@ class Run:
         """The time in which nothing happens but work."""
         seconds = self.options.minutes * 60 / 2
         before, start, next_page = cpu_by_name(agent.process.pid), time.monotonic(), 0
+        started = forks()
         while time.monotonic() < start + seconds:
             if time.monotonic() >= next_page:
                 # This process is a Python, too, and is not to be one that grows.
@@ -134,8 +136,9 @@ class Run:
         level = total(found, "pymem_agent_shed_level")
         self.checks.add("the agent keeps its budget (a tenth of all CPUs, 256 MiB) and sheds nothing",
                         level == 0 and share <= 10 * os.cpu_count() and rss <= 256 * MIB,
-                        "%.2f %% of a CPU over %.0f s, scraped each %d s, %.1f MiB, helpers included (%s); the host's load was %.1f" % (
-                            share, seconds, self.interval, rss / MIB, AIM, os.getloadavg()[1]))
+                        "%.2f %% of a CPU over %.0f s, scraped each %d s, %.1f MiB, helpers included (%s); the host's load was %.1f, and "
+                        "it started %.0f processes and threads a second" % (
+                            share, seconds, self.interval, rss / MIB, AIM, os.getloadavg()[1], (forks() - started) / seconds))
 
     def sums(self, url):
         def page():

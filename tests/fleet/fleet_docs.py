@@ -26,7 +26,8 @@ def table(head, rows):
 
 
 def cell(text):
-    return str(text).replace("|", "\\|").replace("<", "&lt;")
+    """Of a table; files of this project without where that is."""
+    return str(text).replace(common.PROJECT + "/", "").replace("|", "\\|").replace("<", "&lt;")
 
 
 def result(rows, facts):
