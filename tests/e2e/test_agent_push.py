@@ -2,6 +2,7 @@
 """The agent pushes its profiles: a server gets what grew, by program; and whatever it does instead of taking
 them, the agent records, and sends them later, or drops them and says so."""
 import base64
+import itertools
 import os
 import re
 import signal
@@ -243,6 +244,31 @@ def test_password(store, tmp_path):
             assert agent.stop(signal.SIGTERM) == 0, agent.text()
         for requests, word in (server.requests, b"shop:first"), (other.requests, b"shop:second"):
             assert {request.headers["authorization"] for request in requests} == {"Basic " + base64.b64encode(word).decode()}
+
+
+def test_reloads(store, tmp_path):
+    """Whoever reloads it all the time, with another time between pushes each time, gets profiles nevertheless: the window that
+    is open is not begun again."""
+    config, turns = tmp_path / "agent.toml", itertools.cycle([3, 2])
+
+    def say(seconds):
+        config.write_text('push = "%s"\npush-every = "%ds"\n' % (server.url(), seconds))
+
+    def reload():
+        say(next(turns))
+        agent.process.send_signal(signal.SIGHUP)
+        target.step()
+        time.sleep(0.3)
+        return len(server.requests) >= 3
+
+    with Pyroscope() as server, stepping(tmp_path) as target:
+        say(2)
+        with Agent(store, "--config", config) as agent:
+            agent.says("pushes profiles to %s every 2 s" % server.url())
+            harness.until(reload, "pushed")
+            windows = [profile.seconds for request in server.requests for _, profile in request.series]
+            assert windows and min(windows) > 1.5 and max(windows) < 3.5 + harness.PATIENCE / 20, windows
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
 def test_names(store, tmp_path):

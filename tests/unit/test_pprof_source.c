@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "agent/pprof_source.h"
+#include "base/clock.h"
 #include "counts_table.h"
 #include "report/report.h"
 
@@ -191,10 +192,53 @@ static void test_pushed(void **state)
 		pprof_source_close(g->source, window);
 	}
 	finish(g, 2);
-	assert_true(pprof_source_took_ns(g->source) > 0);
+	assert_true(pprof_source_cpu_ns(g->source) > 0);
 	assert_int_equal(pprof_source_asked_ns(g->source), 0);
 	assert_int_equal(pprof_source_open(g->source, 0), 0);
 	finish(g, 3);
+	assert_true(pprof_source_asked_ns(g->source) > 0);
+}
+
+/* CPU time that the test's source needs for what has ended. */
+#define BEHIND_NS 60000000
+
+static const struct counts_ops *table_ops;
+
+static int busy_take_ended(void *self, bool all, const struct counts_reader *reader, void *arg)
+{
+	uint64_t began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) - began < BEHIND_NS)
+		;
+	return table_ops->take_ended(self, all, reader, arg);
+}
+
+/* What the source behind needs for what has ended, it needs without windows, too: that is no time of
+ * theirs. Nor is it the agent's CPU time for profiles, of which there can't be more than went by. */
+static void test_time(void **state)
+{
+	struct given *g = *state;
+	struct counts counts = table_counts(&g->table);
+	static struct counts_ops busy;
+	uint64_t began, cpu;
+
+	report_free(g->rest);
+	table_ops = counts.ops;
+	busy = *counts.ops;
+	busy.take_ended = busy_take_ended;
+	counts.ops = &busy;
+	g->rest = report_new(pprof_source_counts(g->source, counts), 100, 1 << 20, false);
+	assert_non_null(g->rest);
+	for (uint32_t id = 1; id <= 200; id++) {
+		table_add_image(&g->table, id);
+		grow(g, table_add_stack(&g->table, id, 10, 1, 0), 5);
+	}
+	assert_int_equal(pprof_source_open(g->source, 0), 0);
+	began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	finish(g, 2);
+	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - began;
+	assert_true(cpu >= BEHIND_NS);
+	assert_in_range(pprof_source_cpu_ns(g->source), 1, cpu - BEHIND_NS);
 	assert_true(pprof_source_asked_ns(g->source) > 0);
 }
 
@@ -270,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pushed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 	};

@@ -122,8 +122,8 @@ static void on_due(void *arg)
 {
 	struct agent_push *p = arg;
 	uint64_t began = clock_ns(CLOCK_MONOTONIC);
-	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID), wait, rest, cpu;
-	uint64_t counted = pprof_source_took_ns(p->agent->pprof);
+	uint64_t cpu_began = clock_ns(CLOCK_THREAD_CPUTIME_ID), wait, rest;
+	uint64_t counted = pprof_source_cpu_ns(p->agent->pprof);
 	int err = push_and_open(p);
 
 	err = push_kept(p) ?: err;
@@ -131,10 +131,8 @@ static void on_due(void *arg)
 	rest = REST * (clock_ns(CLOCK_MONOTONIC) - began);
 	wait = (uint64_t)(p->every * (double)NS);
 	loop_timer_start(p->agent->loop, &p->due, wait > rest ? wait : rest, 0, on_due, p);
-	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began;
-	counted = pprof_source_took_ns(p->agent->pprof) - counted;
-	/* That one is of a clock on the wall, so it may be more. */
-	p->cpu_ns += cpu > counted ? cpu - counted : 0;
+	counted = pprof_source_cpu_ns(p->agent->pprof) - counted;
+	p->cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began - counted;
 }
 
 /* --- begin and end --- */

@@ -27,7 +27,7 @@ void agent_push_stop(struct agent_push *push);
 void agent_push_finish(struct agent_push *push);
 void agent_push_free(struct agent_push *push);
 
-/* CPU time in nanoseconds that making profiles has taken, besides pprof_source_took_ns(). */
+/* CPU time in nanoseconds that making profiles has taken, besides pprof_source_cpu_ns(). */
 uint64_t agent_push_cpu_ns(const struct agent_push *push);
 /* False: nothing is pushed. */
 bool agent_push_counts(const struct agent_push *push, struct push_counts *counts);

@@ -35,7 +35,7 @@ static struct agent_used used_now(const struct agent *a)
 	getrusage(RUSAGE_SELF, &usage);
 	profiler_cpu_ns(a->profiler, &used.walks_ns, &used.faults_ns);
 	used.serve_ns = agent_metrics_cpu_ns(a->metrics) + agent_push_cpu_ns(a->push) +
-			(a->pprof ? pprof_source_took_ns(a->pprof) : 0);
+			(a->pprof ? pprof_source_cpu_ns(a->pprof) : 0);
 	used.own_ns = ns_of(usage.ru_utime) + ns_of(usage.ru_stime);
 	return used;
 }

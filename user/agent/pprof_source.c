@@ -30,14 +30,19 @@ struct window { /* closed: all zeros */
 	bool takes; /* what has ended just now */
 };
 
+/* Nanoseconds, of the wall's clock and of this thread's. */
+struct spent {
+	uint64_t wall, cpu;
+};
+
 struct pprof_source {
 	struct counts counts;
 	struct window windows[PPROF_WINDOWS];
 	/* while what has ended is taken */
 	bool taking, taken, all;
 	unsigned next;		    /* window */
-	uint64_t behind_ns;	    /* that the source needed for it */
-	uint64_t took_ns, asked_ns; /* pprof_source_took_ns(), pprof_source_asked_ns() */
+	struct spent behind;	   /* that the source needed for it */
+	uint64_t cpu_ns, asked_ns; /* pprof_source_cpu_ns(), pprof_source_asked_ns() */
 	int error;
 	const struct counts_reader *reader;
 	void *reader_arg;
@@ -56,6 +61,14 @@ void pprof_source_free(struct pprof_source *p)
 }
 
 /* --- taking what has ended --- */
+
+static struct spent spent_since(struct spent began)
+{
+	return (struct spent){
+		.wall = clock_ns(CLOCK_MONOTONIC) - began.wall,
+		.cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - began.cpu,
+	};
+}
 
 static int tee_image(const struct counts_image *image, void *arg)
 {
@@ -92,11 +105,11 @@ static int take_behind(struct pprof_source *p)
 		.line = tee_line,
 	};
 
-	uint64_t began = clock_ns(CLOCK_MONOTONIC);
+	struct spent began = spent_since((struct spent){});
 
 	p->taken = true;
 	p->error = p->counts.ops->take_ended(p->counts.self, p->all, &tee, p);
-	p->behind_ns = clock_ns(CLOCK_MONOTONIC) - began;
+	p->behind = spent_since(began);
 	return p->error;
 }
 
@@ -140,7 +153,7 @@ static bool is_asked(const struct pprof_source *p)
 static int take_ended(void *self, bool all, const struct counts_reader *reader, void *arg)
 {
 	struct pprof_source *p = self;
-	uint64_t began = clock_ns(CLOCK_MONOTONIC), took;
+	struct spent began = spent_since((struct spent){}), took;
 	int err;
 
 	p->taking = true;
@@ -151,9 +164,9 @@ static int take_ended(void *self, bool all, const struct counts_reader *reader, 
 	p->reader_arg = arg;
 	err = take_next(p);
 	p->taking = false;
-	took = clock_ns(CLOCK_MONOTONIC) - began - p->behind_ns;
-	p->took_ns += took;
-	p->asked_ns += is_asked(p) ? took : 0;
+	took = spent_since(began);
+	p->cpu_ns += took.cpu - p->behind.cpu;
+	p->asked_ns += is_asked(p) ? took.wall - p->behind.wall : 0;
 	return err;
 }
 
@@ -162,9 +175,9 @@ uint64_t pprof_source_asked_ns(const struct pprof_source *p)
 	return p->asked_ns;
 }
 
-uint64_t pprof_source_took_ns(const struct pprof_source *p)
+uint64_t pprof_source_cpu_ns(const struct pprof_source *p)
 {
-	return p->took_ns;
+	return p->cpu_ns;
 }
 
 /* --- the rest of a source --- */

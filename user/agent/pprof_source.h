@@ -30,9 +30,9 @@ struct model *pprof_source_model(struct pprof_source *source, unsigned window);
 /* Does nothing if it is not open. */
 void pprof_source_close(struct pprof_source *source, unsigned window);
 
-/* Nanoseconds that windows needed so far to take what has ended; of them those while a window of a
- * request was open. */
-uint64_t pprof_source_took_ns(const struct pprof_source *source);
+/* What windows needed so far to take what has ended: nanoseconds of CPU time; and nanoseconds that
+ * went by, of those while a window of a request was open. */
+uint64_t pprof_source_cpu_ns(const struct pprof_source *source);
 uint64_t pprof_source_asked_ns(const struct pprof_source *source);
 
 /* A model with trees that has of all processes that run what is resident, by what touched it first
