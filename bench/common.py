@@ -137,11 +137,11 @@ class Empty:
 class Profiler:
     """The profiler, attached when made. `seconds`: from its exec to its `attached` line."""
 
-    def __init__(self, *arguments, tool=TOOL):
+    def __init__(self, *arguments, tool=TOOL, form="json"):
         self.folder = tempfile.TemporaryDirectory(prefix="pymem-bench.")
         start = time.monotonic()
         self.process = subprocess.Popen(
-            [tool, "--format", "json", "-o", os.path.join(self.folder.name, "report"), *arguments],
+            [tool, "--format", form, "-o", os.path.join(self.folder.name, "report"), *arguments],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0)
         said = ""
         try:

@@ -26,6 +26,7 @@ STEPS = {
     "top": ([], ["--seconds", "5", "--settle", "2", "--count", "50"], 6, 1),
     "record": (["--without"], ["--seconds", "10", "--settle", "2", "--count", "20"], 6, 1),
     "agent": ([], ["--seconds", "15", "--settle", "5", "--count", "20"], 8, 2),
+    "many": ([], ["--rounds", "2", "--seconds", "5", "--count", "100", "--minutes", "0.5"], 9, 1),
     "everyone": (["--scale", "0.25"], ["--rounds", "1", "--scale", "0.1"], 10, 4),
     "touched": ([], ["--percents", "0,50,100", "--scale", "0.25"], 3, 1),
 }

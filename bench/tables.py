@@ -81,6 +81,11 @@ def tool_text(data):
                                                     ["the profiler", "measured", "target"])
 
 
+def many_text(data):
+    return "%s; %s; %d rounds. Medians, in brackets the least and the greatest.\n\n" % (
+        data["python"], data["machine"], data["rounds"]) + table(data["rows"], ["%d Pythons" % data["count"], "measured", "target"])
+
+
 def top_text(data):
     return "%s; %s; over %g s.\n\n" % (data["python"], data["machine"], data["seconds"]) + table(
         data["rows"], ["the screen shows", "of a CPU, and by process", "bytes a second to the terminal", "target"])
