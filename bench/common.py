@@ -71,14 +71,17 @@ class Workload:
 
 
 class Sleepers:
-    """Idle Pythons."""
+    """Idle Pythons. They share two pipes, so that there may be thousands."""
 
     def __init__(self, python, count):
         command = [python, "-B", os.path.join(HERE, "workloads", "sleeper.py")]
-        self.processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                           bufsize=0) for _ in range(count)]
-        for process in self.processes:
-            read_line(process.stdout)
+        self.stdin, self.hold = os.pipe()
+        said, say = os.pipe()
+        self.processes = [subprocess.Popen(command, stdin=self.stdin, stdout=say) for _ in range(count)]
+        os.close(say)
+        with open(said, "rb", buffering=0) as pipe:
+            for _ in self.processes:
+                read_line(pipe)
         self.pids = [p.pid for p in self.processes]
 
     def __enter__(self):
@@ -89,8 +92,8 @@ class Sleepers:
             process.kill()
         for process in self.processes:
             process.wait()
-            process.stdin.close()
-            process.stdout.close()
+        os.close(self.stdin)
+        os.close(self.hold)
 
 
 class Awake:
