@@ -35,8 +35,9 @@ def run(command, status=0, **more):
 
 
 def environment(**more):
-    """The caller's environment without what changes which package or program is found."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYMEM_", "PIP_"))}
+    """The caller's environment without what changes which package or program is found, and without what a make that runs
+    this has for itself."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYMEM_", "PIP_", "MAKE", "MFLAGS"))}
     return dict(env, PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **more)
 
 
