@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A host whose settings forbid more than capabilities say: `check` names each, with what helps where it matters, and is right about
 whether the main job runs. For a guest only, and last: lockdown and Yama's mode 3 can't be left again."""
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,8 +9,8 @@ import tempfile
 import harness
 
 # All that AppArmor knows is allowed: what is tested is that it is named.
-PROFILE = "profile pymem-confined %s/pymem-bpf {\n%s\n}\n"
-RULES = ("file", "capability", "network", "ptrace", "signal", "mount", "umount", "unix")
+PROFILE = "profile pymem-confined flags=(attach_disconnected) {\n  file,\n  capability,\n  network,\n  ptrace,\n  signal,\n  mount,\n" \
+    "  umount,\n  unix,\n}\n"
 SECURITY = "/sys/kernel/security"
 
 
@@ -28,23 +26,22 @@ def run(*command, status=0):
     return said
 
 
-def confined(folder):
-    """The program, confined by a profile of AppArmor."""
-    tool = os.path.join(folder, "pymem-bpf")
-    shutil.copy(harness.TOOL, tool)
-    path = os.path.join(folder, "profile")
-    write(path, PROFILE % (folder, "\n".join("  %s," % rule for rule in RULES)))
-    run("apparmor_parser", "--replace", "--skip-cache", path)
-    return tool
+def confined():
+    """A command that runs another one confined by a profile of AppArmor."""
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write(PROFILE)
+        f.flush()
+        run("apparmor_parser", "--replace", "--skip-cache", f.name)
+    return "aa-exec", "-p", "pymem-confined", "--"
 
 
-def enough(tool):
+def enough(before):
     """Nothing of this keeps the main job from running: the programs are loaded and attached."""
     for name, value in (("kernel/yama/ptrace_scope", "2"), ("kernel/unprivileged_bpf_disabled", "2")):
         write("/proc/sys/" + name, value)
     run("mount", "-o", "remount,hidepid=2", "/proc")
     write(SECURITY + "/lockdown", "integrity")
-    said = run(tool, "check")
+    said = run(*before, harness.TOOL, "check")
     for line in (r"ok +kernel lockdown: integrity", r"ok .*: kernel\.yama\.ptrace_scope is 2; CAP_SYS_PTRACE is enough",
                  r"ok .*: kernel\.unprivileged_bpf_disabled is 2; CAP_BPF is enough",
                  r"ok +other users' processes: /proc has hidepid=(2|invisible); CAP_SYS_PTRACE sees them all",
@@ -57,9 +54,7 @@ def enough(tool):
 
 def hardened():
     run("mount", "-t", "securityfs", "none", SECURITY)
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        enough(confined(folder))
+    enough(confined())
     write("/proc/sys/kernel/yama/ptrace_scope", "3")
     write(SECURITY + "/lockdown", "confidentiality")
     said = run(harness.TOOL, "check", status=3)
