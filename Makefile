@@ -160,7 +160,7 @@ VERSIONED := agent/push_target cli/cmd_diff cli/cmd_heap cli/options record/reco
 $(foreach folder,user asan fuzzed,$(VERSIONED:%=$(BUILD)/$(folder)/%.o)) $(BUILD)/tests/test_serve $(BUILD)/tests/test_push_parse: VERSION
 
 $(BUILD)/pymem-bpf: $(OBJS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 # What shells complete, from the rows of the options. COMPLETER: a pymem-bpf of this version that runs
 # here, where the one that is built is for another architecture.
@@ -499,6 +499,10 @@ BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(PYTHON) -B tools/build-wh
 wheel:
 	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" --licenses "$(WHEEL_LICENSES)" $(WHEEL_OPTIONS)
 
+# Whether there is an interpreter with headers for each extension; nothing is built.
+wheel-pythons:
+	$(PYTHON) -B tools/build-wheel --find-pythons $(WHEEL_OPTIONS)
+
 # What pip builds from where there is no wheel: the package; and the sources of the program, for make.
 sdist:
 	$(BUILD_WHEEL) --sdist
@@ -567,7 +571,7 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
-.PHONY: python wheel sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
+.PHONY: python wheel wheel-pythons sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
 	verifier-update memory-update check-memory-profiler check-cpython install-strip install-program install-python \
 	uninstall deb rpm check-deb print-documents FORCE

@@ -23,7 +23,7 @@ OBJS += $(STATIC_OBJS)
 LDLIBS := $(STATIC_LIBS)
 override LDFLAGS += $(STATIC_LDFLAGS)
 override CFLAGS += -fPIE
-$(BUILD)/pymem-bpf: | $(STATIC_SCRIPT)
+$(BUILD)/pymem-bpf: $(STATIC_SCRIPT)
 # What runs once for a report or an answer is made small: a release may have 8 MiB (tools/pack-dist). Not what reads
 # processes, kernels and heaps, nor what records.
 STATIC_SMALL := cli render report agent screen

@@ -13,7 +13,6 @@ else is to be in it; tools/build-wheel sets them:
 import glob
 import gzip
 import os
-import re
 import runpy
 import shutil
 import stat
@@ -127,11 +126,15 @@ def anonymous(member):
 
 def publisher():
     """What packaging/project says of the project, as arguments of setup()."""
-    with open(os.path.join(ROOT, "packaging", "project"), encoding="utf-8") as f:
-        said = dict(re.findall(r"^([A-Z]+)=(.+)$", f.read(), re.MULTILINE))
-    found = {"project_urls": {"Homepage": said["HOMEPAGE"]}} if "HOMEPAGE" in said else {}
+    said = {}
+    for name in "HOMEPAGE", "MAINTAINER":
+        done = subprocess.run(["sh", os.path.join(ROOT, "tools", "publisher"), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if done.returncode:
+            sys.exit("pymem_bpf: " + done.stderr.decode(errors="replace").strip())
+        said[name] = done.stdout.decode().strip()
+    found = {"project_urls": {"Homepage": said["HOMEPAGE"]}} if said["HOMEPAGE"] else {}
     # setuptools wants a name, since pyproject.toml says that it comes from here.
-    name, _, address = said.get("MAINTAINER", "The pymem-bpf authors").rstrip(">").partition(" <")
+    name, _, address = (said["MAINTAINER"] or "The pymem-bpf authors").rstrip(">").partition(" <")
     return dict(found, maintainer=name, **({"maintainer_email": address} if address else {}))
 
 

@@ -72,14 +72,15 @@ class Host:
         self.began = 0  # of the command that ran last, in the log
 
     def make(self):
-        """Makes it, with a clean clone of this commit in it."""
+        """Makes it, with a clean clone of this commit in it; whether that could be done."""
         remove(self.root)
         for command, seconds in (([SYSTEMS, "--system", self.suite, self.root, "apt"], 1800),
                                  (["git", "clone", "-q", "--no-hardlinks", "file://" + PROJECT, self.root + SOURCE], 300)):
-            if self.run(command, seconds) != 0:
-                sys.exit("%s: %s failed: %s" % (self.suite, command[0], self.log_path))
+            if not self.step("a fresh system: " + os.path.basename(command[0]), self.run(command, seconds) == 0):
+                return False
         if os.environ.get("NODE_EXTRA_CA_CERTS"):
             shutil.copy(os.environ["NODE_EXTRA_CA_CERTS"], self.root + CERTIFICATES)
+        return True
 
     def run(self, command, seconds):
         """Runs a command, whose output goes into the log. Its status; 124 if it took longer, and was ended with all that it
@@ -168,8 +169,9 @@ def pytest(host, e2e):
 def check(suite, e2e, keep):
     """(steps that passed, steps that failed)"""
     host, began = Host(suite), time.monotonic()
-    host.make()
     try:
+        if not host.make():
+            return host.passed, host.failed
         bare = not any(os.path.exists(os.path.join(host.root, "usr/bin", name)) for name in ("make", "cc", "python3"))
         if not host.step("a bare system: no make, no compiler, no Python", bare):
             return host.passed, host.failed

@@ -5,7 +5,7 @@
   tests/install/check_install.py [--docs FILE] [--list] [--missing] [ROW]…     ROW: a name, or a pattern such as 'archive-*'
 
 Root only. The files are those of dist (make release). Without ROW all rows are run: hours, most of them in emulated guests.
-The outcome of each is kept, in build/install/outcomes, with the sums of the files that it is of; when the last one that
+The outcome of each is kept, in build/install/outcomes, with the sums of the files that it is of and of what checks them; when the last one that
 fails or is missing has passed, the table goes between the two marker lines of FILE. Until then FILE is left alone. Status
 1 if a row failed. Systems of Debian's releases are made once (mmdebstrap, by deb.sh), in build/install/systems.
 """
@@ -45,10 +45,12 @@ class Failed(Exception):
 
 class Row:
     """One thing that is installed on one system. `files`: patterns of what it is of, in dist; `what`: what is run there;
-    `run(files)` does it, and returns the release of the kernel, or raises Failed."""
+    `checks`: the files that say what that is, relative to the project; `run(files)` does it, and returns the release of the
+    kernel, or raises Failed."""
 
-    def __init__(self, name, artifact, system, what, files, run):
-        self.name, self.artifact, self.system, self.what, self.files, self.run = name, artifact, system, what, files, run
+    def __init__(self, name, artifact, system, what, files, checks, run):
+        self.name, self.artifact, self.system, self.what, self.files = name, artifact, system, what, files
+        self.checks, self.run = checks, run
 
 
 def command(*words, **more):
@@ -151,14 +153,22 @@ def pytest(*paths, **names):
     return run
 
 
+def same_as_built(paths):
+    """Refuses files of dist that are not, to the byte, what tools/package has built of this tree."""
+    for path in paths:
+        name = os.path.basename(path)
+        if digest(path) != digest(os.path.join(PROJECT, "build", "packages", "deb", name)):
+            raise Failed("%s is not what is made of this tree: check out the commit of the release, or make release" % name)
+
+
 def deb(suite, released):
-    """deb.sh builds the packages, installs, uses and removes them. Of this machine's release they are dist's, to the byte."""
+    """deb.sh builds the packages of this tree, installs, uses and removes them. That its sources are those of dist is seen before
+    that; of this machine's release the packages are dist's, too, to the byte."""
     def run(files):
+        command(os.path.join(PROJECT, "tools", "package"), "deb-source", stdout=subprocess.DEVNULL)
+        same_as_built([path for path in files if path.endswith(".orig.tar.gz")])
         command(os.path.join(HERE, "deb.sh"), suite)
-        built = os.path.join(PROJECT, "build", "packages", "deb")
-        for path in files if released else ():
-            if digest(path) != digest(os.path.join(built, os.path.basename(path))):
-                raise Failed("%s is not what was built and tested" % os.path.basename(path))
+        same_as_built(files if released else ())
         return os.uname().release
     return run
 
@@ -166,23 +176,28 @@ def deb(suite, released):
 def rows():
     """All, those that take longest last."""
     tar, wheel = ["pymem-bpf-{version}-linux-x86_64.tar.xz"], ["pymem_bpf-{version}-*.whl"]
-    debs = ["pymem-bpf_{version}-*.deb", "python3-pymem-bpf_{version}-*.deb"]
+    sources = ["pymem-bpf_{version}.orig.tar.gz"]
+    debs = ["pymem-bpf_{version}-*.deb", "python3-pymem-bpf_{version}-*.deb"] + sources
     rpms = [name + "-{version}-*." + os.uname().machine + ".rpm" for name in ("pymem-bpf", "python3-pymem-bpf")]
-    intel = "archive, x86-64"
+    intel, image, empty = "archive, x86-64", ["tests/dist/test_image.py"], ["tests/dist/test_empty_root.py"]
+    used, packaged = ["tests/install/installed.py"], ["tests/install/deb.sh", "tests/install/installed.py"]
+    wheels = ["tests/install/test_archives.py", "tests/install/test_installed.py"]
     found = [Row("image", "image, x86-64", "crun", "`--version`, " + USED + ", with the capabilities of the DaemonSet",
-                 ["pymem-bpf-{version}-oci.tar"], pytest("tests/dist/test_image.py", PYMEM_IMAGE=0)),
+                 ["pymem-bpf-{version}-oci.tar"], image + ["tests/dist/image.py", "tests/dist/conftest.py"],
+                 pytest(*image, PYMEM_IMAGE=0)),
              Row("archive-empty", intel, "a root with no other file", USED + ", HTTPS", tar,
-                 pytest("tests/dist/test_empty_root.py"))]
-    found += [Row("archive-" + suite, intel, "Debian %s (%s)" % (number, suite), USED + "; removed", tar, archive(suite))
-              for suite, number, _ in RELEASES]
-    found += [Row("rpm", "RPM packages", "libraries of Debian 12, by `rpm --nodeps`", USED, rpms, rpm),
+                 empty + ["tests/dist/conftest.py"], pytest(*empty))]
+    found += [Row("archive-" + suite, intel, "Debian %s (%s)" % (number, suite), USED + "; removed", tar, used,
+                  archive(suite)) for suite, number, _ in RELEASES]
+    found += [Row("rpm", "RPM packages", "libraries of Debian 12, by `rpm --nodeps`", USED, rpms, used, rpm),
               Row("wheel", "wheel", "each Python that is here, by pip", "`make check-wheel`", wheel,
-                  pytest("tests/install/test_archives.py", "tests/install/test_installed.py", PYMEM_WHEEL=0)),
-              Row("deb-bookworm", "Debian packages", "Debian 12 (bookworm)", "`make check-deb`", debs, deb("bookworm", True)),
+                  wheels + ["tests/install/conftest.py"], pytest(*wheels, PYMEM_WHEEL=0)),
+              Row("deb-bookworm", "Debian packages", "Debian 12 (bookworm)", "`make check-deb`", debs, packaged,
+                  deb("bookworm", True)),
               Row("deb-trixie", "Debian packages, built there", "Debian 13 (trixie)", "`make check-deb SUITES=trixie`",
-                  ["pymem-bpf_{version}.orig.tar.gz"], deb("trixie", False))]
+                  sources, packaged, deb("trixie", False))]
     found += [Row("archive-%s-%s" % (suite, kernel), intel, "Debian %s (%s) with its kernel, emulated" % (number, suite),
-                  USED + "; removed", tar, archive(suite, kernel)) for suite, number, kernel in RELEASES]
+                  USED + "; removed", tar, used, archive(suite, kernel)) for suite, number, kernel in RELEASES]
     return found
 
 
@@ -202,6 +217,12 @@ def files_of(row):
     return found
 
 
+def sums_of(row):
+    """{name: sum} of its files, and of what says how they are checked."""
+    return {**{os.path.basename(path): digest(path) for path in files_of(row)},
+            **{path: digest(os.path.join(PROJECT, path)) for path in row.checks}}
+
+
 def outcome_path(row):
     return os.path.join(WORK, "outcomes", row.name + ".json")
 
@@ -214,11 +235,11 @@ def outcome(row):
     except FileNotFoundError:
         return "was not run"
     try:
-        sums = {os.path.basename(path): digest(path) for path in files_of(row)}
+        sums = sums_of(row)
     except Failed as e:
         return str(e)
     if kept["files"] != sums:
-        return "was run with other files than those of dist"
+        return "was run with other files than those of dist, or by other checks"
     return kept if "kernel" in kept else "failed: " + kept["failed"]
 
 
@@ -228,7 +249,7 @@ def run_row(row):
     kept = {"files": {}}
     try:
         files = files_of(row)
-        kept["files"] = {os.path.basename(path): digest(path) for path in files}
+        kept["files"] = sums_of(row)
         kept["kernel"] = row.run(files)
     except (Failed, OSError) as e:
         kept["failed"] = str(e)

@@ -16,7 +16,7 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
-SECONDS = 400  # against hangs
+SECONDS = 1200  # against hangs: pip alone takes minutes where others have the CPUs
 ASK = "import sys; print('%d.%d %d' % (sys.version_info[:2] + ('t' in sys.abiflags,)))"
 PIPS = ["/usr/share/python-wheels/pip-*.whl", "/usr/lib/python3*/ensurepip/_bundled/pip-*.whl",
         "~/.pyenv/versions/*/lib/python3.*/ensurepip/_bundled/pip-*.whl"]
@@ -35,8 +35,9 @@ def run(command, status=0, **more):
 
 
 def environment(**more):
-    """The caller's environment without what changes which package or program is found."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYMEM_", "PIP_"))}
+    """The caller's environment without what changes which package or program is found, and without what a make that runs
+    this has for itself."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYMEM_", "PIP_", "MAKE", "MFLAGS"))}
     return dict(env, PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **more)
 
 

@@ -132,13 +132,13 @@ def test_source_distribution(sdist, tmp_path):
     assert (about["Name"], about["Version"]) == ("pymem-bpf", VERSION)
     # make finds all that it needs; what it would do is not done.
     for goal in "all", "install-program", "uninstall":
-        said = run(["make", "-n", "NO_HTML=1", goal], cwd=str(folder))
+        said = run(["make", "-n", "NO_HTML=1", goal], cwd=str(folder), env=environment())
         assert goal == "uninstall" or "-o build/pymem-bpf" in said
-    documents = run(["make", "-s", "--no-print-directory", "print-documents"], cwd=str(folder)).split()
+    documents = run(["make", "-s", "--no-print-directory", "print-documents"], cwd=str(folder), env=environment()).split()
     assert documents and all((folder / name).is_file() for name in documents), documents
     # Not there: what the package is installed by. It is said before anything is built.
     for goal in "install", "install-python", "python":
-        said = run(["make", "NO_HTML=1", goal], 2, cwd=str(folder))
+        said = run(["make", "NO_HTML=1", goal], 2, cwd=str(folder), env=environment())
         assert said.startswith("a source distribution: make install-program installs the program, and pip install . the package")
     made = tmp_path / "made"
     run([sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", made, sdist],
@@ -277,6 +277,9 @@ def test_refused(tmp_path):
     assert 'is "pymem-bpf 99.0", and the package is of version %s' % VERSION in said
     make_program(program, "-Wl,--no-as-needed", "-lz")
     command = BUILD + ["--out", tmp_path / "out", "--program", program, "--extensions"]
+    assert run(BUILD + ["--find-pythons", "--extensions", ""]) == "\n"
+    for words in command + ["3.7"], BUILD + ["--find-pythons", "--extensions", "3.7"]:
+        assert "no interpreter with headers here for: 3.7 (" in run(words, 1)
     said = run(command + ["3.7"], 1)
     assert "no interpreter with headers here for: 3.7" in said
     system = "%d.%d" % sys.version_info[:2] if sys.version_info < (3, 12) else "abi3"

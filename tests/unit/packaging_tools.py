@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
@@ -310,10 +311,23 @@ class Hosts(unittest.TestCase):
         lines = out.getvalue().splitlines()
         self.assertEqual(lines[:2] + lines[-2:], ["#   shown", "ok - suite: a", "#   why", "not ok - suite: b"])
 
+    def test_a_system_that_can_not_be_made(self):
+        """It is a step that failed, with what was said; the systems after it are tried."""
+        self.host()
+        for systems, said in (("false", ["a fresh system: false"]), ("true", ["a fresh system: true", "a fresh system: git"])):
+            with unittest.mock.patch.object(check_hosts, "SYSTEMS", systems), \
+                    unittest.mock.patch.object(check_hosts, "PROJECT", check_hosts.WORK), \
+                    contextlib.redirect_stdout(io.StringIO()) as out:
+                passed, failed = check_hosts.check("suite", "none", False)
+            lines = [line for line in out.getvalue().splitlines() if "ok - " in line]
+            self.assertEqual((passed, failed), (len(said) - 1, 1), out.getvalue())
+            self.assertEqual(lines, ["%sok - suite: %s" % ("not " * (one is said[-1]), one) for one in said])
+
     def test_what_takes_too_long_is_ended_with_all_that_it_started(self):
         host = self.host()
         self.assertEqual(host.run(["sh", "-c", "sleep 600 & echo $!; wait"], 1), 124)
         pid = host.said().splitlines()[-1]
+        self.assertTrue(pid.isdigit(), host.said())  # of anything else there is no such file in /proc either
         deadline = time.monotonic() + 60
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it is gone
             while True:

@@ -78,11 +78,13 @@ class Version(unittest.TestCase):
 MAKEFILE = """
 FAIL :=
 all := dist image wheel deb rpm
+wheel-pythons:
+	@[ ! -e without-pythons ] || { echo 'no interpreter for 3.8' >&2; exit 1; }
 $(all):
 \t@echo $@ >> log
 \t@[ "$(FAIL)" != $@ ] || { echo "a fault" >&2; exit 3; }
 \t@sh ./recipe $@ "$(DIST_OUT)" "$(IMAGE_OUT)" "$(WHEEL_OUT)"
-.PHONY: $(all)
+.PHONY: $(all) wheel-pythons
 """
 RECIPE = """
 made() { mkdir -p "$1"; (cd "$1"; shift; for name; do echo "$name" > "$name"; done); }
@@ -114,7 +116,8 @@ class Release(unittest.TestCase):
                            ("tools/install-deps", "#!/bin/sh\necho install >> log\n")):
             self.write(name, text)
         os.chmod(os.path.join(self.folder, "tools", "install-deps"), 0o755)
-        shutil.copy(os.path.join(PROJECT, "tools", "release"), os.path.join(self.folder, "tools"))
+        for name in "release", "publisher":
+            shutil.copy(os.path.join(PROJECT, "tools", name), os.path.join(self.folder, "tools"))
         self.git("init", "-q")
         self.commit()
 
@@ -175,6 +178,22 @@ class Release(unittest.TestCase):
             self.assertEqual(status, 0, said)
             note = "make release: NOTE: not set in packaging/project: %s. Whoever" % unset
             self.assertEqual((said.startswith(note), said.count(note)), (True, 2), said)
+
+    def test_publisher_that_no_package_could_have(self):
+        for text, why in (("HOMEPAGE= \nMAINTAINER=\n", "HOMEPAGE is ' '"), ("MAINTAINER=50 % <x@x>\n", "MAINTAINER is '50 % <x@x>'")):
+            self.write("packaging/project", text)
+            self.commit()
+            self.refused(why)
+
+    def test_without_a_python_of_the_wheel(self):
+        """Said before anything is built."""
+        self.write("without-pythons", "")
+        self.commit()
+        status, said, made = self.release()
+        self.assertEqual((status, made), (1, ["install"]), said)
+        self.assertIn("no interpreter for 3.8", said)
+        self.assertIn("the wheel needs the Pythons that are named above; nothing was built", said)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "dist")))
 
     def test_dirty(self):
         for name in ("VERSION", "unknown"):
@@ -238,7 +257,7 @@ class Release(unittest.TestCase):
         self.assertEqual(make("-n", "release").strip(), 'BUILD="build" DIST_OUT="dist" tools/release')
         goals = re.findall(r"^step '.*' (\w+)", read("tools", "release"), re.MULTILINE)
         self.assertEqual(goals, ["dist", "image", "wheel", "deb", "rpm"])
-        make("-n", *goals)
+        make("-n", "wheel-pythons", *goals)
         self.assertIn("make release ", make("-s", "help"))
 
 
@@ -334,7 +353,9 @@ class InstallTable(unittest.TestCase):
         self.folder = folder.name
         self.docs = os.path.join(self.folder, "INSTALL.md")
         os.makedirs(os.path.join(self.folder, "outcomes"))
-        for place in "WORK", "DIST":
+        self.write("check.py", "checks")
+        self.write("VERSION", "1.2.3\n")
+        for place in "WORK", "DIST", "PROJECT":
             patch = unittest.mock.patch.object(check_install, place, self.folder)
             patch.start()
             self.addCleanup(patch.stop)
@@ -349,7 +370,7 @@ class InstallTable(unittest.TestCase):
     def rows(self, **ways):
         def fails(_):
             raise check_install.Failed("a fault")
-        return [check_install.Row(name, "file " + name, "system", "what", [name + ".tar"],
+        return [check_install.Row(name, "file " + name, "system", "what", [name + ".tar"], ["check.py"],
                                   fails if ways.get(name) == "fails" else lambda files: "6.1") for name in ("a", "b")]
 
     def finished(self, rows):
@@ -410,11 +431,38 @@ class InstallTable(unittest.TestCase):
         self.assertIn("a: there is no a.tar in dist: make release", said)
         self.assertEqual(text, self.TEXT)
 
+    def test_not_by_other_checks(self):
+        rows = self.rows()
+        self.run_rows(rows)
+        self.write("check.py", "checks more")
+        said, text = self.finished(rows)
+        self.assertIn("a: was run with other files than those of dist, or by other checks", said)
+        self.assertEqual(text, self.TEXT)
+        self.assertEqual(check_install.chosen(rows, [], True), rows)
+
+    def test_packages_of_other_sources(self):
+        """Said before a system is made or a package built."""
+        name = "pymem-bpf_1.2.3.orig.tar.gz"
+        self.write(name, "of the release")
+        os.makedirs(os.path.join(self.folder, "build", "packages", "deb"))
+        self.write("build/packages/deb/" + name, "of another commit")
+        run = []
+        with unittest.mock.patch.object(check_install, "command", lambda *words, **more: run.append(words[1])):
+            for released in True, False:
+                with self.assertRaisesRegex(check_install.Failed, name + " is not what is made of this tree"):
+                    check_install.deb("bookworm", released)([os.path.join(self.folder, "a.tar"), os.path.join(self.folder, name)])
+            self.assertEqual(run, ["deb-source"] * 2)
+            self.write("build/packages/deb/" + name, "of the release")
+            check_install.deb("trixie", False)([os.path.join(self.folder, name)])
+            self.assertEqual(run[2:], ["deb-source", "trixie"])
+
     def test_rows(self):
         """Each has a name, and is of files that a release has; all of the files that are installed are in a row."""
         rows = check_install.rows()
         self.assertEqual(len({row.name for row in rows}), len(rows))
         patterns = {pattern.format(version="1.2.3") for row in rows for pattern in row.files}
+        for row in rows:
+            self.assertTrue(row.checks and all(os.path.isfile(os.path.join(PROJECT, path)) for path in row.checks), row.name)
         for pattern in patterns:
             self.assertTrue(fnmatch.filter(RELEASED, pattern), pattern)
         missing = [name for name in RELEASED if not any(fnmatch.fnmatch(name, one) for one in patterns)]

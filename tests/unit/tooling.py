@@ -161,7 +161,7 @@ class Packages(unittest.TestCase):
     def published(self, goal, project, path):
         """A file of what tools/package makes of a small tree whose packaging/project has this text."""
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("tools/package", "packaging", "Makefile", "VERSION", "CHANGELOG.md"):
+            for name in ("tools/package", "tools/publisher", "packaging", "Makefile", "VERSION", "CHANGELOG.md"):
                 source, target = os.path.join(PROJECT, name), os.path.join(folder, "x", name)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, target)
@@ -191,6 +191,28 @@ class Packages(unittest.TestCase):
             self.assertIn("\nMaintainer: pymem-bpf authors <authors@pymem-bpf.invalid>\n", dsc)
             self.assertNotIn("\nHomepage:", dsc)
 
+    def test_publisher_that_no_package_could_have(self):
+        """It is refused by name, by each that reads it."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in "tools", "packaging":
+                os.mkdir(os.path.join(folder, name))
+            shutil.copy(os.path.join(PROJECT, "tools", "publisher"), os.path.join(folder, "tools"))
+            for text, why in (("HOMEPAGE= \nMAINTAINER=\n", "HOMEPAGE is ' ': it begins or ends with a blank"),
+                              ("HOMEPAGE=\nMAINTAINER=\t\n", "MAINTAINER is '\t': it begins or ends with a blank"),
+                              ("HOMEPAGE=https://a.example \n", "HOMEPAGE is 'https://a.example ': it begins or ends with"),
+                              ("MAINTAINER= A <a@a.example>\n", "MAINTAINER is ' A <a@a.example>': it begins or ends with"),
+                              ("HOMEPAGE=https://a.example/%name\n", "HOMEPAGE is 'https://a.example/%name': RPM takes % for"),
+                              ("HOMEPAGE=x\nHOMEPAGE=y\n", "HOMEPAGE is set twice")):
+                with open(os.path.join(folder, "packaging", "project"), "w") as f:
+                    f.write(text)
+                done = subprocess.run([os.path.join(folder, "tools", "publisher"), why.split()[0]], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE)
+                self.assertEqual((done.returncode, done.stdout), (1, b""))
+                self.assertTrue(done.stderr.decode().startswith("publisher: packaging/project: " + why), done.stderr)
+        for goal in "spec", "deb-source":
+            with self.assertRaises(subprocess.CalledProcessError):
+                self.published(goal, "HOMEPAGE=%x\n", "rpm/pymem-bpf.spec")
+
     @unittest.skipUnless(os.path.exists(os.path.join(PROJECT, ".git")), "not a tree of git")
     def test_files_without_git(self):
         """All that a release of the sources has in it, links too, and nothing that builds leave there."""
@@ -206,7 +228,8 @@ class Packages(unittest.TestCase):
                          "python/src/pymem_bpf/__pycache__/x.pyc", "python/src/x.egg-info/PKG-INFO"):
                 os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
                 open(os.path.join(folder, name), "w").close()
-            shutil.copy(os.path.join(PROJECT, "tools", "package"), os.path.join(folder, "tools", "package"))
+            for name in "package", "publisher":
+                shutil.copy(os.path.join(PROJECT, "tools", name), os.path.join(folder, "tools", name))
             said = subprocess.run([os.path.join(folder, "tools", "package"), "files"], stdout=subprocess.PIPE, check=True,
                                   env=dict(os.environ, BUILD="out/of/make")).stdout.decode().splitlines()
         self.assertEqual(sorted(said), expected)
@@ -270,6 +293,37 @@ class CheckBuild(unittest.TestCase):
                 self.assertNotEqual(done.returncode, 0)
                 self.assertEqual("can't be built on That System" in said, old, said)
                 self.assertEqual("installs" in said or "sudo apt-get" in said, not old, said)
+
+    def test_what_not_each_release_has(self):
+        """It is installed where the release has it, also if that is known only from fresh lists; else it is no fault."""
+        cases = (("here", True, True), ("fresh", True, True), ("none", False, True), ("installed", False, False))
+        for case, optional, others in cases:
+            with self.subTest(case), tempfile.TemporaryDirectory() as folder:
+                for tool, text in (
+                        ("apt-cache", '[ "$2" != victoria-metrics ] || [ %s = here ] || [ -e %s/fresh ] || exit 0; echo "Package: $2"'
+                         % (case, folder)),
+                        ("apt-get", 'case "$*" in *update*) [ %s != fresh ] || touch %s/fresh ;; *) echo "$@" > %s/log; exit 9 ;; esac'
+                         % (case, folder, folder)),
+                        ("dpkg-query", "[ %s != installed ] || echo install ok installed" % case), ("dpkg", "echo arm64"),
+                        ("id", "echo 0")):
+                    with open(os.path.join(folder, tool), "w") as f:
+                        f.write("#!/bin/sh\n%s\n" % text)
+                    os.chmod(os.path.join(folder, tool), 0o755)
+                if case == "fresh":  # lists are fetched because of another package
+                    with open(os.path.join(folder, "apt-cache"), "a") as f:
+                        f.write('exit 0\n')
+                    with open(os.path.join(folder, "apt-cache")) as f:
+                        text = f.read().replace('; echo "Package', '; [ "$2" != clang ] || [ -e %s/fresh ] || exit 0; echo "Package' % folder)
+                    with open(os.path.join(folder, "apt-cache"), "w") as f:
+                        f.write(text)
+                done = subprocess.run([os.path.join(PROJECT, "tools", "install-deps"), "test"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, env=dict(os.environ, PATH=folder + ":" + os.environ["PATH"]))
+                asked = ""
+                if os.path.exists(os.path.join(folder, "log")):
+                    with open(os.path.join(folder, "log")) as f:
+                        asked = f.read()
+                self.assertEqual(("victoria-metrics" in asked.split(), " clang " in asked), (optional, others), done.stdout)
+                self.assertEqual(done.returncode == 0, not others)
 
     def test_missing(self):
         status, said = self.check(clang="no-such-clang")

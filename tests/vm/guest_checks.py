@@ -19,9 +19,10 @@ import traceback
 import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e"), os.path.dirname(HERE)]
+sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e"), os.path.dirname(HERE), HERE]
 sys.dont_write_bytecode = True
 
+import hardened  # noqa: E402
 import harness  # noqa: E402
 import heaps  # noqa: E402
 import kernel_side  # noqa: E402
@@ -581,14 +582,15 @@ def last_words_of_host():
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup)}
+    last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup, hardened.hardened)}
 
 
 def chosen():
     if os.cpu_count() > 2:
         return SMP
     more = ("preempted",) if preempts() else ()
-    return (FULL if os.environ.get("PYMEM_VM_FULL") else SHORT) + more
+    # The last one can't be undone.
+    return FULL + more + ("hardened",) if os.environ.get("PYMEM_VM_FULL") else SHORT + more
 
 
 def comment(text):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/confine.h"
+#include "os/hardening.h"
 #include "os/sudo.h"
 #include "kernel/event_source.h"
 #include "kernel/kernel.h"
@@ -111,6 +112,70 @@ static void check_groups(struct check *check)
 				 *lacks ? ", " : "not told apart: ", texts[parts[i]]);
 	line(check, !*lacks, false, "memory of control groups", stat.v1 ? "version 1" : "version 2",
 	     lacks);
+}
+
+/* Yama asks for more than capabilities only in mode 3, which nobody can leave again. Programs of
+ * BPF read memory without ptrace's leave. */
+static void check_ptrace_scope(struct check *check, int scope)
+{
+	char detail[96];
+
+	if (scope < 0)
+		return;
+	snprintf(detail, sizeof(detail), "kernel.yama.ptrace_scope is %d%s", scope,
+		 scope >= 3 ? ", which forbids it to all, root too"
+		 : scope    ? "; CAP_SYS_PTRACE is enough"
+			    : "");
+	line(check, scope < 3, false, "copies of processes' memory (for heap)", detail,
+	     "heap and --alarm-heap can't look at any process: set it to 2 in /etc/sysctl.d, and "
+	     "restart; it can't be lowered before that");
+}
+
+static void check_confined_by(struct check *check, const struct hardening *h)
+{
+	bool apparmor;
+
+	if (!*h->confinement)
+		return;
+	apparmor = !strcmp(h->module, "AppArmor");
+	line(check,
+	     !h->enforced || strstr(h->confinement, ":unconfined_") ||
+		     strstr(h->confinement, ":spc_t"),
+	     false, h->module, h->confinement,
+	     apparmor ? "what the profile does not allow is refused to root, too: "
+			"--security-opt apparmor=unconfined (Docker, Podman), appArmorProfile: "
+			"{type: Unconfined} (Kubernetes), aa-complain (a host)"
+		      : "what the policy does not allow is refused to root, too: "
+			"--security-opt label=disable (Docker, Podman), seLinuxOptions: {type: "
+			"spc_t} (Kubernetes); ausearch -m AVC shows what was refused");
+}
+
+/* Settings of this host that forbid something beyond capabilities, each only where it is there. */
+static void check_hardening(struct check *check)
+{
+	struct hardening h;
+	char detail[96], missing[128];
+
+	hardening_read(&h, "");
+	if (*h.lockdown)
+		line(check, strcmp(h.lockdown, "confidentiality"), true, "kernel lockdown",
+		     h.lockdown,
+		     "BPF programs may not read memory, not of root either: boot with "
+		     "lockdown=integrity, which is what Secure Boot asks for");
+	snprintf(detail, sizeof(detail), "kernel.unprivileged_bpf_disabled is %d%s",
+		 h.unprivileged_bpf, h.unprivileged_bpf ? "; CAP_BPF is enough" : "");
+	if (h.unprivileged_bpf >= 0)
+		line(check, h.unprivileged_bpf, false, "BPF is for those with rights only", detail,
+		     "all users may load some kinds of programs; pymem-bpf needs no such thing: "
+		     "sysctl kernel.unprivileged_bpf_disabled=2");
+	check_ptrace_scope(check, h.ptrace_scope);
+	snprintf(detail, sizeof(detail), "/proc has hidepid=%s; CAP_SYS_PTRACE sees them all",
+		 h.hidepid);
+	kernel_missing_capabilities(missing, sizeof(missing));
+	if (*h.hidepid)
+		line(check, !strstr(missing, "CAP_SYS_PTRACE"), true, "other users' processes",
+		     detail, "add CAP_SYS_PTRACE, or mount -o remount,hidepid=0 /proc");
+	check_confined_by(check, &h);
 }
 
 #if defined(__aarch64__)
@@ -221,6 +286,7 @@ static int check_all(void *options)
 	(void)options;
 	kernel_probe(&check.kernel);
 	check_privileges(&check);
+	check_hardening(&check);
 	check_kernel(&check);
 	check_processor(&check);
 	check_groups(&check);

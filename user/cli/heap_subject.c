@@ -10,23 +10,11 @@
 #include <unistd.h>
 
 #include "kernel/kernel.h"
+#include "os/hardening.h"
 #include "os/sudo.h"
 #include "python/examiner.h"
 #include "python/inner_pid.h"
 #include "python/py_heap_layouts.h"
-
-/* Yama's setting, which may keep a user from reading his own processes; -1: there is none. */
-static int ptrace_scope(void)
-{
-	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-	int scope = -1;
-
-	if (file && fscanf(file, "%d", &scope) != 1)
-		scope = -1;
-	if (file)
-		fclose(file);
-	return scope;
-}
 
 static bool is_ours(pid_t pid)
 {
@@ -39,21 +27,28 @@ static bool is_ours(pid_t pid)
 
 void heap_subject_forbidden(pid_t pid, char *why, size_t size)
 {
-	int scope = ptrace_scope();
+	struct hardening host;
 	char missing[128], sudo[128];
 
+	hardening_read(&host, "");
 	kernel_missing_capabilities(missing, sizeof(missing));
 	sudo_command(sudo, sizeof(sudo));
-	if (geteuid() == 0)
+	if (host.ptrace_scope >= 3)
+		snprintf(
+			why, size,
+			"its memory may not be read: kernel.yama.ptrace_scope is %d, which forbids "
+			"it to all, root too",
+			host.ptrace_scope);
+	else if (geteuid() == 0)
 		snprintf(why, size, "its memory may not be read: %s",
 			 strstr(missing, "CAP_SYS_PTRACE") ? "CAP_SYS_PTRACE is needed"
 							   : "refused by the kernel (sandbox?)");
-	else if (is_ours(pid) && scope > 0)
+	else if (is_ours(pid) && host.ptrace_scope > 0)
 		snprintf(why, size,
 			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "
 			 "that "
 			 "to root; run %s heap, or set it to 0",
-			 scope, sudo);
+			 host.ptrace_scope, sudo);
 	else
 		snprintf(why, size,
 			 "its memory may not be read: it is another user's, or has other rights; "
