@@ -160,7 +160,8 @@ def check_objects(truth, target, image, whole, part=50):
     assert filled["bytes"] == truth["pipes"] * 16 * 4096 and filled["objects"] == truth["pipes"] * 16, filled
     assert there(filled) == filled["bytes"] // 2, filled
     stacks = kinds(image, target, "thread")["kernel_stacks"]
-    assert stacks["objects"] == truth["threads"] and stacks["bytes"] >= truth["threads"] * 8192, stacks
+    assert stacks["objects"] == truth["threads"] and stacks["bytes"] >= truth["threads"] * 8192, (
+        stacks, [row for row in image["lines"] if "kernel_stacks" in row.get("kernel_kinds", {})], image["kernel_memory"])
     if not whole:
         # Of a thread's record it is not told, with which its stack goes.
         assert image["kernel_memory"]["unknown_bytes"] == stacks["bytes"], (image["kernel_memory"], stacks)
