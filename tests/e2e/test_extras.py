@@ -2,6 +2,8 @@
 """--events huge, swap, external: huge pages and what of them nobody touched, swap and the wait for it, what other tasks
 take; against the kernel's own figures. Without them nothing of it is in the kernel."""
 import contextlib
+import csv
+import io
 import os
 import re
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 import harness
 from harness import MIB, PAGE, Target, Tool
 from kernel_side import limited
-from test_reclaim import names
+from test_reclaim import check_stacks, names
 from test_record import report, report_of
 
 HUGE = 2 * MIB
@@ -87,7 +89,13 @@ def test_huge_of_a_recording(system, thp, tmp_path):
         truth = target.go()
         assert target.end() == 0
         assert tool.wait() == 0, tool.stderr
-    check_huge(truth, report_of(path).image(target.pid), target)
+    image = report_of(path).image(target.pid)
+    check_huge(truth, image, target)
+    line = "huge_filled.py:%d" % harness.labels(target.path)["sparse"]
+    check_stacks(path, tmp_path, "huge", image["huge"]["filled_bytes"], line)
+    rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv", "-s", "huge").decode())))
+    assert sum(int(row["huge_filled_bytes"] or 0) for row in rows) == image["huge"]["filled_bytes"]
+    assert rows[0]["huge_pages"] == "16", rows[0]
     text = " ".join(report(path, "--width", "200").decode().replace("\u00a0", " ").split())
     line = harness.labels(target.path)["sparse"]
     assert re.search(r"Huge pages: 20 filled 40\.0 MiB at the first touch(, \d put together of small pages.*)?; at most "

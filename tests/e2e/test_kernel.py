@@ -13,6 +13,7 @@ import harness
 import kernel_side
 from harness import KIB, Target, Tool
 from test_record import report, report_of
+from test_reclaim import check_stacks
 
 EVENTS = ("--events", "kernel")
 
@@ -94,6 +95,7 @@ def test_recorded(system, tmp_path):
     check_tables(image, target, truth)
     rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv").decode())))
     assert sum(int(row["kernel_bytes"] or 0) for row in rows) == image["kernel_memory"]["bytes"]
+    check_stacks(path, tmp_path, "kernel", image["kernel_memory"]["bytes"], "tables.py:%d" % harness.labels(target.path)["touch"])
     table = report(path, "-s", "kernel", "--width", "200").decode()
     assert re.search(r"^Kernel: \+\S+ \S+ of the kernel's own memory: .*\S+ \S+ page tables.*MiB of it by \S*tables\.py:\d+",
                      table.replace("\xa0", " "), re.M), table

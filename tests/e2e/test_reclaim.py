@@ -110,6 +110,20 @@ def test_lines(system):
     check_lines(system)
 
 
+def check_stacks(path, tmp_path, metric, whole, line):
+    """By stack, a recording's figure of what --events counts adds up to what its JSON has, and that line is in it: folded, and
+    on a page. What is below zero is below a frame of its own."""
+    folded = report(path, "--format", "folded", "--metric", metric).decode().splitlines()
+    rows = [row.rsplit(" ", 1) for row in folded]
+    assert sum(int(amount) * (-1 if row.split(";")[1] == "[freed on balance]" else 1) for row, amount in rows) == whole, folded
+    assert any(line in row for row, _ in rows), folded
+    page = str(tmp_path / "stacks.html")
+    report(path, "--format", "html", "--metric", metric, "-o", page)
+    with open(page, encoding="utf-8") as f:
+        data = data_of(f.read())
+    assert data["metric"] == metric and data["figures"][metric]["known"] and data["figures"][metric]["total"] == whole
+
+
 def test_formats(system, tmp_path):
     """All formats of a recording say the same; its parts add up; the page has the stalls of each slice."""
     path = str(tmp_path / "run.pymem")

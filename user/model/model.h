@@ -134,7 +134,8 @@ struct model_node_events {
 	size_t node;
 	uint64_t cached_bytes; /* brought into the page cache */
 	int64_t kernel_bytes;
-	uint64_t huge_bytes; /* model_huge_bytes() */
+	/* How large a huge page is may be known only later (model.huge_page_bytes). */
+	uint64_t huge_pages, collapse_filled_bytes;
 	uint64_t swapped_in_bytes, swap_wait_ns;
 };
 

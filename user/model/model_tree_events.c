@@ -15,7 +15,8 @@ void model_add_calls(const struct model *model, struct model_node_events *sum,
 	if (!vmcalls)
 		return;
 	model_add_extras(model, extras, vmcalls->extras);
-	sum->huge_bytes += model_huge_bytes(model, extras);
+	sum->huge_pages += extras[PYMEM_EXTRA_HUGE_PAGES];
+	sum->collapse_filled_bytes += extras[PYMEM_EXTRA_COLLAPSE_FILLED];
 	sum->swapped_in_bytes += extras[PYMEM_EXTRA_SWAPPED_IN];
 	sum->swap_wait_ns += extras[PYMEM_EXTRA_SWAPIN_NS];
 }
@@ -29,8 +30,8 @@ void model_add_stack_events(struct model_node_events *sum, const struct stack_ex
 
 static bool is_empty(const struct model_node_events *events)
 {
-	return !events->cached_bytes && !events->kernel_bytes && !events->huge_bytes &&
-	       !events->swapped_in_bytes && !events->swap_wait_ns;
+	return !events->cached_bytes && !events->kernel_bytes && !events->huge_pages &&
+	       !events->collapse_filled_bytes && !events->swapped_in_bytes && !events->swap_wait_ns;
 }
 
 int model_tree_add_events(struct tree *tree, size_t node, const struct model_node_events *events)
@@ -66,7 +67,8 @@ static size_t merge(struct model_node_events *list, size_t count)
 		}
 		sum->cached_bytes += more->cached_bytes;
 		sum->kernel_bytes += more->kernel_bytes;
-		sum->huge_bytes += more->huge_bytes;
+		sum->huge_pages += more->huge_pages;
+		sum->collapse_filled_bytes += more->collapse_filled_bytes;
 		sum->swapped_in_bytes += more->swapped_in_bytes;
 		sum->swap_wait_ns += more->swap_wait_ns;
 	}

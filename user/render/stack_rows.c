@@ -168,7 +168,8 @@ static int pass_node(const struct model *model, const struct model_process *proc
 	if (events) {
 		row.amounts[RENDER_CACHED] = (int64_t)events->cached_bytes;
 		row.amounts[RENDER_KERNEL] = events->kernel_bytes;
-		row.amounts[RENDER_HUGE] = (int64_t)events->huge_bytes;
+		row.amounts[RENDER_HUGE] = (int64_t)(events->huge_pages * model->huge_page_bytes +
+						     events->collapse_filled_bytes);
 		row.amounts[RENDER_SWAPPED_IN] = (int64_t)events->swapped_in_bytes;
 		row.amounts[RENDER_SWAP_WAIT] = (int64_t)events->swap_wait_ns;
 	}
