@@ -199,7 +199,8 @@ struct model_process {
 	/* Where its memory is accounted: a place in model.memory_groups, from 1 on; 0, or more than
 	 * there are: not known. */
 	unsigned memory_group;
-	bool began; /* it began while it was watched */
+	bool memory_moved; /* it was in another group at the end */
+	bool began;	   /* it began while it was watched */
 	/* Parts of rss_start_bytes and rss_end_bytes; and its page tables at first. */
 	int64_t anon_start_bytes, anon_end_bytes, shmem_start_bytes, shmem_end_bytes;
 	int64_t tables_start_bytes;
