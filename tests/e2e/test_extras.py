@@ -58,7 +58,7 @@ def check_huge(truth, image, target):
         assert lines[label]["huge"]["filled_bytes"] == pages * HUGE == lines[label]["grown_bytes"]
         assert lines[label]["huge"]["untouched_most_bytes"] == pages * (HUGE - PAGE)
     assert "huge" not in lines["few"]
-    assert truth["had"] == 20 * HUGE
+    assert truth["had"] == 20 * HUGE, (truth, whole)
     if truth["collapsed"]:
         return  # before 6.1
     added = HUGE - truth["few"] * PAGE
