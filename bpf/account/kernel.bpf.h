@@ -16,22 +16,7 @@
 /* The hash of what is in no line, because of this. */
 #define LOST_HASH(cause) ((__u64)(cause) + 1)
 
-/* A new entry of p. NULL: no room, or p may have no more. A function of its own, as
- * stack_make(). */
-static __noinline struct pymem_kernel *kernel_make(struct pymem_proc *p,
-						   const struct pymem_stack_key *key)
-{
-	struct pymem_kernel sums = {};
-	int account;
-
-	if (!p || !key)
-		return NULL;
-	account = quota_allows(p, PYMEM_TABLE_VMCALLS);
-	if (account < 0)
-		return NULL;
-	sums.account = account;
-	return table_insert(p, PYMEM_TABLE_VMCALLS, &kernel_sums, key, &sums, account);
-}
+DEFINE_MAKE(kernel_make, pymem_kernel, kernel_sums)
 
 /* The hash of the stack that th collects for, or of the cause why it collects for none. */
 static __always_inline __u64 kernel_hash(struct pymem_thread *th)

@@ -166,4 +166,23 @@ static __always_inline void *table_insert(struct pymem_proc *p, __u32 table, voi
 	return bpf_map_lookup_elem(map, key);
 }
 
+/* Defines name(p, key), which makes an entry of p in `map`, of struct `type`, whose quota is that
+ * of the table `vmcalls`: it is of the same size, and as rare. NULL: no room, or p may have no
+ * more. A function of its own, as stack_make(). */
+#define DEFINE_MAKE(name, type, map)                                                     \
+	static __noinline struct type *name(struct pymem_proc *p,                        \
+					    const struct pymem_stack_key *key)           \
+	{                                                                                \
+		struct type value = {};                                                  \
+		int account;                                                             \
+                                                                                         \
+		if (!p || !key)                                                          \
+			return NULL;                                                     \
+		account = quota_allows(p, PYMEM_TABLE_VMCALLS);                          \
+		if (account < 0)                                                         \
+			return NULL;                                                     \
+		value.account = account;                                                 \
+		return table_insert(p, PYMEM_TABLE_VMCALLS, &map, key, &value, account); \
+	}
+
 #endif

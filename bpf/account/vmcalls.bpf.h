@@ -7,22 +7,7 @@
 #include "account/fault.bpf.h"
 #include "account/kernel.bpf.h"
 
-/* A new entry of p. NULL: no room, or p may have no more. A function of its own, as
- * stack_make(). */
-static __noinline struct pymem_vmcalls *vmcalls_make(struct pymem_proc *p,
-						     const struct pymem_stack_key *key)
-{
-	struct pymem_vmcalls calls = {};
-	int account;
-
-	if (!p || !key)
-		return NULL;
-	account = quota_allows(p, PYMEM_TABLE_VMCALLS);
-	if (account < 0)
-		return NULL;
-	calls.account = account;
-	return table_insert(p, PYMEM_TABLE_VMCALLS, &vmcalls, key, &calls, account);
-}
+DEFINE_MAKE(vmcalls_make, pymem_vmcalls, vmcalls)
 
 /* Walks the stack of the current thread th of p, which is in no change of RSS, but perhaps in a
  * fault. Not 0: its stack is not known. */

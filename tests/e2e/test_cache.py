@@ -13,6 +13,7 @@ import signal
 import harness
 import kernel_side
 from harness import MIB, Target, Tool
+from test_reclaim import check_stacks
 from test_record import report, report_of
 
 EVENTS = ("--events", "cache")
@@ -167,6 +168,7 @@ def test_ended(system, tmp_path):
     target, image = undisturbed(lambda: recorded(system, path))
     rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv").decode("utf-8", "replace"))))
     assert sum(int(row["cached_bytes"] or 0) for row in rows) == image["page_cache"]["bytes"]
+    check_stacks(path, tmp_path, "cached", image["page_cache"]["bytes"], "caches.py:%d" % harness.labels(target.path)["cold"])
     table = report(path, "-s", "cached", "--width", "200").decode()
     # The file's share and line come first.
     most = harness.labels(target.path)["cold"]

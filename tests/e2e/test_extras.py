@@ -2,6 +2,8 @@
 """--events huge, swap, external: huge pages and what of them nobody touched, swap and the wait for it, what other tasks
 take; against the kernel's own figures. Without them nothing of it is in the kernel."""
 import contextlib
+import csv
+import io
 import os
 import re
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 import harness
 from harness import MIB, PAGE, Target, Tool
 from kernel_side import limited
-from test_reclaim import names
+from test_reclaim import check_stacks, names
 from test_record import report, report_of
 
 HUGE = 2 * MIB
@@ -56,7 +58,7 @@ def check_huge(truth, image, target):
         assert lines[label]["huge"]["filled_bytes"] == pages * HUGE == lines[label]["grown_bytes"]
         assert lines[label]["huge"]["untouched_most_bytes"] == pages * (HUGE - PAGE)
     assert "huge" not in lines["few"]
-    assert truth["had"] == 20 * HUGE
+    assert truth["had"] == 20 * HUGE, (truth, whole)
     if truth["collapsed"]:
         return  # before 6.1
     added = HUGE - truth["few"] * PAGE
@@ -87,7 +89,13 @@ def test_huge_of_a_recording(system, thp, tmp_path):
         truth = target.go()
         assert target.end() == 0
         assert tool.wait() == 0, tool.stderr
-    check_huge(truth, report_of(path).image(target.pid), target)
+    image = report_of(path).image(target.pid)
+    check_huge(truth, image, target)
+    line = "huge_filled.py:%d" % harness.labels(target.path)["sparse"]
+    check_stacks(path, tmp_path, "huge", image["huge"]["filled_bytes"], line)
+    rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv", "-s", "huge").decode())))
+    assert sum(int(row["huge_filled_bytes"] or 0) for row in rows) == image["huge"]["filled_bytes"]
+    assert rows[0]["huge_pages"] == "16", rows[0]
     text = " ".join(report(path, "--width", "200").decode().replace("\u00a0", " ").split())
     line = harness.labels(target.path)["sparse"]
     assert re.search(r"Huge pages: 20 filled 40\.0 MiB at the first touch(, \d put together of small pages.*)?; at most "
@@ -116,23 +124,32 @@ def resident(pid):
         return int(re.search(r"^Rss:\s*(\d+)", f.read(), re.M)[1]) * 1024
 
 
-def test_external(system):
-    """We have the kernel reclaim the process's pages: it says how much is gone, and that it was us."""
+def take(folder):
+    """Has the kernel reclaim what the control group has: where there is no file for that, by a limit that is lowered."""
+    for name, text in (("memory.reclaim", "64M"), ("memory.force_empty", "0")):
+        with contextlib.suppress(OSError), open(os.path.join(folder, name), "w") as f:
+            f.write(text)
+    if not any(os.path.exists(os.path.join(folder, name)) for name in ("memory.reclaim", "memory.force_empty")):
+        for text in ("1M", "max"):
+            with open(os.path.join(folder, "memory.high"), "w") as f:
+                f.write(text)
+
+
+def check_external(system, path):
+    """We have the kernel reclaim the pages of a process that has mapped the file: it says how much is gone, and that it was
+    us. Returns how much that was."""
     gone = []
 
     def reclaim(target):
-        folder = os.path.dirname(members)
         before = resident(target.pid)
-        for name, text in (("memory.reclaim", "64M"), ("memory.force_empty", "0")):
-            with contextlib.suppress(OSError), open(os.path.join(folder, name), "w") as f:
-                f.write(text)
+        take(os.path.dirname(members))
         gone.append(before - resident(target.pid))
 
-    with file_of(16 * MIB) as path, limited(256 * MIB) as members:
+    with limited(256 * MIB) as members:
         enter = ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', members]
         truth, image, target = run(system, "taken", "external", (path,), reclaim, enter)
     if gone[0] < MIB:
-        pytest.skip("the kernel took nothing: %d bytes" % gone[0])
+        return gone[0]
     taken = image["taken"]
     assert taken["bytes"] >= gone[0]
     mine = [one for one in taken["by"] if one["tid"] == os.getpid()]
@@ -142,6 +159,14 @@ def test_external(system):
         assert mine[0]["comm"] == f.read().strip()
     assert taken["bytes"] == -image["lost_bytes"]["other-task"]
     assert sum(one["bytes"] for one in taken["by"]) <= taken["bytes"]
+    return gone[0]
+
+
+def test_external(system):
+    with file_of(16 * MIB) as path:
+        gone = check_external(system, path)
+    if gone < MIB:
+        pytest.skip("the kernel took nothing: %d bytes" % gone)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import harness
 import kernel_side
 from harness import KIB, Target, Tool
 from test_record import report, report_of
+from test_reclaim import check_stacks
 
 EVENTS = ("--events", "kernel")
 
@@ -94,6 +95,7 @@ def test_recorded(system, tmp_path):
     check_tables(image, target, truth)
     rows = list(csv.DictReader(io.StringIO(report(path, "--format", "csv").decode())))
     assert sum(int(row["kernel_bytes"] or 0) for row in rows) == image["kernel_memory"]["bytes"]
+    check_stacks(path, tmp_path, "kernel", image["kernel_memory"]["bytes"], "tables.py:%d" % harness.labels(target.path)["touch"])
     table = report(path, "-s", "kernel", "--width", "200").decode()
     assert re.search(r"^Kernel: \+\S+ \S+ of the kernel's own memory: .*\S+ \S+ page tables.*MiB of it by \S*tables\.py:\d+",
                      table.replace("\xa0", " "), re.M), table
@@ -160,7 +162,8 @@ def check_objects(truth, target, image, whole, part=50):
     assert filled["bytes"] == truth["pipes"] * 16 * 4096 and filled["objects"] == truth["pipes"] * 16, filled
     assert there(filled) == filled["bytes"] // 2, filled
     stacks = kinds(image, target, "thread")["kernel_stacks"]
-    assert stacks["objects"] == truth["threads"] and stacks["bytes"] >= truth["threads"] * 8192, stacks
+    assert stacks["objects"] == truth["threads"] and stacks["bytes"] >= truth["threads"] * 8192, (
+        stacks, [row for row in image["lines"] if "kernel_stacks" in row.get("kernel_kinds", {})], image["kernel_memory"])
     if not whole:
         # Of a thread's record it is not told, with which its stack goes.
         assert image["kernel_memory"]["unknown_bytes"] == stacks["bytes"], (image["kernel_memory"], stacks)

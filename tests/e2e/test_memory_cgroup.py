@@ -120,7 +120,8 @@ def check_all_kinds(system, file=None, objects=True):
         assert least >= truth["tables"] - SMALL, rows["kernel"]
     for name in rows:
         if objects or name not in ("kernel", "total"):
-            close(rows[name]["remainder_bytes"], 0, room * (len(rows) if name == "total" else 1))
+            left, most = rows[name]["remainder_bytes"], room * (len(rows) if name == "total" else 1)
+            assert abs(left) <= most, (name, left, most, rows, group["kernel_parts"], truth)
         assert not rows[name]["ended_bytes"], rows[name]
     check_line(rows["anonymous"], target, "keep", truth["keep"])
     check_line(rows["files"], target, "load", truth["load"])
@@ -225,6 +226,27 @@ def test_removed(system, anew):
     assert (group["rows"]["total"]["end_bytes"] is None) != anew, group
 
 
+def test_moved(system):
+    """A process that goes to another group while it is watched: the first one says so."""
+    with grouped(system) as (target, members):
+        other = os.path.dirname(members) + ".other"
+        os.mkdir(other)
+        try:
+            with Tool("-p", target.pid, "--memory", "cgroup") as tool:
+                tool.attached()
+                target.go()
+                with open(os.path.join(other, "cgroup.procs"), "w") as f:
+                    f.write(str(target.pid))
+                tool.polled()
+                tool.process.send_signal(signal.SIGINT)
+                found = tool.report()
+            group = group_of(found)
+            assert target.end() == 0
+        finally:
+            harness.until(lambda: removed(other), "without members")
+    assert group["moved"] == group["processes"] == 1 and not group["path"].endswith(".other"), group
+
+
 def said(system, *options):
     """The table's text on the program."""
     with grouped(system) as (target, _):
@@ -278,6 +300,13 @@ def test_not_asked_for(system):
         found = tool.report()
         assert target.end() == 0
     assert "control_groups" not in found.data
+
+
+def test_refused_of_recordings(tmp_path):
+    """Recordings have no such figures: what to do is said."""
+    for words in (("record", "-p", "1", "-o", tmp_path / "x"), ("report", tmp_path / "x"), ("diff", tmp_path / "x", tmp_path / "y")):
+        done = subprocess.run([TOOL, *map(str, words), "--memory", "cgroup"], stderr=subprocess.PIPE)
+        assert done.returncode == 2 and b"-p PID --memory cgroup --record FILE prints them" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("options", (("--memory", "group"), ("--memory", "cgroup", "--format", "csv"),

@@ -41,6 +41,14 @@ static void add_balance(struct sums *sums, int64_t bytes)
 	sums->of[RENDER_NET] += bytes;
 }
 
+static void add_extras(struct sums *sums, const struct model *model,
+		       const uint64_t extras[PYMEM_EXTRA_COUNT])
+{
+	sums->of[RENDER_HUGE] += (int64_t)model_huge_bytes(model, extras);
+	sums->of[RENDER_SWAPPED_IN] += (int64_t)extras[PYMEM_EXTRA_SWAPPED_IN];
+	sums->of[RENDER_SWAP_WAIT] += (int64_t)extras[PYMEM_EXTRA_SWAPIN_NS];
+}
+
 static void add_process(struct sums *sums, const struct model *model, const struct model_process *p)
 {
 	const struct model_line *line;
@@ -53,6 +61,14 @@ static void add_process(struct sums *sums, const struct model *model, const stru
 		sums->of[RENDER_COPIED] += line->cow_faults * model->page_size;
 		sums->of[RENDER_FAULTS] += line->minor_faults + line->major_faults;
 		sums->of[RENDER_STALLED] += (int64_t)line->stalled_ns;
+		sums->of[RENDER_CACHED] += (int64_t)line->cached.bytes;
+		sums->of[RENDER_KERNEL] += model_line_kernel_bytes(line);
+		add_extras(sums, model, line->extras);
+	}
+	add_extras(sums, model, p->lost_extras);
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++) {
+		sums->of[RENDER_CACHED] += (int64_t)p->cached_lost_bytes[i];
+		sums->of[RENDER_KERNEL] += p->kernel_lost_bytes[i];
 	}
 	sums->of[RENDER_FAULTS] += p->lost_faults;
 	sums->of[RENDER_STALLED] += (int64_t)p->lost_stall_ns;
@@ -150,6 +166,11 @@ static void check_csv(struct model *model, const struct sums *sums)
 	assert_int_equal(csv_sum(&output, "increment_bytes"), sums->of[RENDER_NET]);
 	assert_int_equal(csv_sum(&output, "resident_bytes"), sums->of[RENDER_RESIDENT]);
 	assert_int_equal(csv_sum(&output, "stalled_ns"), sums->of[RENDER_STALLED]);
+	assert_int_equal(csv_sum(&output, "cached_bytes"), sums->of[RENDER_CACHED]);
+	assert_int_equal(csv_sum(&output, "kernel_bytes"), sums->of[RENDER_KERNEL]);
+	assert_int_equal(csv_sum(&output, "huge_filled_bytes"), sums->of[RENDER_HUGE]);
+	assert_int_equal(csv_sum(&output, "swapped_in_bytes"), sums->of[RENDER_SWAPPED_IN]);
+	assert_int_equal(csv_sum(&output, "swap_wait_ns"), sums->of[RENDER_SWAP_WAIT]);
 	for (i = 0; i < model->process_count; i++) {
 		for (j = 0; j < PYMEM_LOSS_COUNT; j++)
 			add_balance(&lost, model->processes[i]->lost_bytes[j]);
@@ -220,10 +241,12 @@ static void check_pprof(struct model *model, const struct sums *sums)
 	static const struct {
 		const char *type;
 		enum render_metric metric;
-	} types[] = {{"rss_growth", RENDER_GROWN},   {"rss_freed", RENDER_FREED},
-		     {"rss_net", RENDER_NET},	     {"cow_copied", RENDER_COPIED},
-		     {"page_faults", RENDER_FAULTS}, {"resident", RENDER_RESIDENT},
-		     {"stalled", RENDER_STALLED}};
+	} types[] = {{"rss_growth", RENDER_GROWN},	{"rss_freed", RENDER_FREED},
+		     {"rss_net", RENDER_NET},		{"cow_copied", RENDER_COPIED},
+		     {"page_faults", RENDER_FAULTS},	{"resident", RENDER_RESIDENT},
+		     {"stalled", RENDER_STALLED},	{"page_cache", RENDER_CACHED},
+		     {"kernel_memory", RENDER_KERNEL},	{"huge_filled", RENDER_HUGE},
+		     {"swapped_in", RENDER_SWAPPED_IN}, {"swap_wait", RENDER_SWAP_WAIT}};
 	struct rendered output = render(model, "pprof", 0);
 	Pprof__Profile *p = pprof_unpack(&output);
 	size_t i, j, t, last = p->n_sample_type - 1;
@@ -234,7 +257,7 @@ static void check_pprof(struct model *model, const struct sums *sums)
 		for (j = 0; j < p->n_sample; j++)
 			sum += p->sample[j]->value[i];
 		for (t = 0; strcmp(types[t].type, pprof_string(p, p->sample_type[i]->type)); t++)
-			assert_in_range(t, 0, 5);
+			assert_in_range(t, 0, sizeof(types) / sizeof(types[0]) - 2);
 		assert_int_equal(sum, sums->of[types[t].metric]);
 	}
 	/* The last one is the default: what is above zero of the net change. */
@@ -285,7 +308,12 @@ static void check_speedscope(struct model *model, const struct sums *sums)
 					    "copied on write",
 					    "page faults",
 					    "resident, by first touch",
-					    "stalled"};
+					    "stalled",
+					    "brought into the page cache",
+					    "the kernel's own memory",
+					    "filled by huge pages",
+					    "brought back from swap",
+					    "waited for swap"};
 	struct rendered output = render(model, "speedscope", 0);
 	json_t *root, *frames, *profile;
 	struct sums said = {0};
@@ -376,8 +404,6 @@ static size_t page_places(json_t *root)
 
 static void check_page(struct model *model, const struct sums *sums, const char *format)
 {
-	static const char *const names[] = {"",	      "grown",	"freed",    "net",
-					    "copied", "faults", "resident", "stalled"};
 	struct rendered output = render(model, format, 0);
 	json_t *root, *figures, *metric;
 	size_t frames, i;
@@ -388,7 +414,7 @@ static void check_page(struct model *model, const struct sums *sums, const char 
 	frames = page_frames(root, page_places(root));
 	figures = json_object_get(root, "figures");
 	for (i = 1; i < RENDER_METRICS; i++) {
-		metric = json_object_get(figures, names[i]);
+		metric = json_object_get(figures, stack_metric_names[i]);
 		assert_non_null(metric);
 		/* The net amounts are left out where they follow from the others. */
 		if (i == RENDER_NET && !json_object_get(metric, "at"))

@@ -16,6 +16,7 @@
 
 #include "file_tree.h"
 #include "os/cgroup_book.h"
+#include "os/cgroup_memory.h"
 
 #define V1 "/sys/fs/cgroup/memory"
 #define V2 "/sys/fs/cgroup"
@@ -325,6 +326,38 @@ static void test_book(void **state)
 	cgroup_book_free(NULL);
 }
 
+/* A process is in another group than it was: by the group in which its memory is accounted, of v1
+ * and v2. */
+static void test_left(void **state)
+{
+	struct cgroup_book *book = cgroup_book_new();
+
+	(void)state;
+	assert_non_null(book);
+	put(V2 "/a/memory.current", "100\n");
+	put(V2 "/b/memory.current", "100\n");
+	put("/proc/7/cgroup", "1:name=systemd:/x\n0::/a\n");
+	assert_int_equal(cgroup_book_see_at(book, root, "/a", false), 1);
+	assert_false(cgroup_book_has_left_at(book, root, 7, 1));
+	/* A group below without the controller is accounted in the one above. */
+	put("/proc/7/cgroup", "0::/a/inner\n");
+	assert_false(cgroup_book_has_left_at(book, root, 7, 1));
+	put("/proc/7/cgroup", "0::/b\n");
+	assert_true(cgroup_book_has_left_at(book, root, 7, 1));
+	/* Nothing is known of one that is gone, nor of a group that the book has not. */
+	assert_false(cgroup_book_has_left_at(book, root, 8, 1));
+	assert_false(cgroup_book_has_left_at(book, root, 7, 0));
+	assert_false(cgroup_book_has_left_at(book, root, 7, CGROUP_BOOK_BEYOND));
+	put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1\n");
+	put("/sys/fs/cgroup/memory/c/memory.usage_in_bytes", "1\n");
+	assert_int_equal(cgroup_book_see_at(book, root, CGROUP_MEMORY_V1 "/c", false), 2);
+	put("/proc/7/cgroup", "4:cpu,memory:/c\n0::/a\n");
+	assert_false(cgroup_book_has_left_at(book, root, 7, 2));
+	put("/proc/7/cgroup", "4:cpu,memory:/\n0::/a\n");
+	assert_true(cgroup_book_has_left_at(book, root, 7, 2));
+	cgroup_book_free(book);
+}
+
 /* A folder that is a group of that user, seen; as root alone can make it. */
 static unsigned see_new(struct cgroup_book *book, unsigned number, uid_t owner)
 {
@@ -379,6 +412,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_deep_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_book, begin, end),
+		cmocka_unit_test_setup_teardown(test_left, begin, end),
 		cmocka_unit_test_setup_teardown(test_crowded_book, begin, end),
 	};
 

@@ -429,6 +429,31 @@ static void test_other_reasons(void **state)
 	check_said(g, whole, NULL, shared);
 }
 
+/* A process that has moved to another group is told of, and is none that is watched of the first.
+ */
+static void test_moved(void **state)
+{
+	const struct render_options whole = {.top = 20, .cgroup = true};
+	const char *const moved = "1 process moved to another group: what it did since is here by "
+				  "lines";
+	struct given *g = *state;
+	struct cgroup_stat *stat = add_group(g, "/a", 30, 0, 0, 9);
+	struct model_process *p = add_process(g, 1, 10, 20);
+
+	add_anon(g, p, 5, 40, 0);
+	stat->processes = 1;
+	check_said(g, whole, "The remainder:", "moved to another group");
+	assert_int_equal(made(g, 1)->moved, 0);
+	assert_int_equal(made(g, 1)->others, 0);
+	p->memory_moved = true;
+	check_said(g, whole, moved, NULL);
+	assert_int_equal(made(g, 1)->moved, 1);
+	assert_int_equal(made(g, 1)->others, 1);
+	/* Once it has ended nothing is known of that. */
+	p->exited = true;
+	check_said(g, whole, NULL, "moved to another group");
+}
+
 /* A group that is gone at the end is not told of as if the kernel did not say; and one that has a
  * predecessor's figures at first says so, in place of reasons. */
 static void test_gone(void **state)
@@ -488,6 +513,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sentences, begin, end),
 		cmocka_unit_test_setup_teardown(test_began, begin, end),
 		cmocka_unit_test_setup_teardown(test_other_reasons, begin, end),
+		cmocka_unit_test_setup_teardown(test_moved, begin, end),
 		cmocka_unit_test_setup_teardown(test_gone, begin, end),
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 	};

@@ -185,11 +185,15 @@ static int check(const struct command *command, void *options)
 	return 0;
 }
 
+static const struct option_lacking lacking[] = {
+	{"elsewhere", "--elsewhere: the other command has it"}, {}};
+
 static const struct command test_command = {
 	.name = "test",
 	.usage = "[-n N]\n        [-a]\n-- CMD …",
 	.about = "Tests.\n",
 	.rows = rows,
+	.lacking = lacking,
 	.exits = EXITS_PLAIN,
 	.exits_more = "; more",
 	.options_size = sizeof(struct asked),
@@ -502,6 +506,10 @@ static void test_what_is_no_option(void **state)
 		       "--nonsense: no such option; pymem-bpf test --help tells more");
 	assert_refused("--nonsense=3",
 		       "--nonsense=3: no such option; pymem-bpf test --help tells more");
+	/* What another command has is explained, by its whole name alone. */
+	assert_refused("--elsewhere", "--elsewhere: the other command has it");
+	assert_refused("--elsewhere=3", "--elsewhere: the other command has it");
+	assert_refused("--elsew", "--elsew: no such option; pymem-bpf test --help tells more");
 	assert_refused("-avx", "-x: no such option; pymem-bpf test --help tells more");
 	assert_refused("-a3", "-3: no such option; pymem-bpf test --help tells more");
 	assert_refused("--all=3", "--all takes no argument; pymem-bpf test --help tells more");

@@ -297,6 +297,26 @@ static const char *random_name(void)
 	return name;
 }
 
+/* What is counted only if it is asked for. */
+static void add_random_events(struct model *model, struct model_process *p,
+			      const struct model_location *const *frames, unsigned depth)
+{
+	const struct model_cache_amounts cached = {.bytes = pick(200) * PAGE};
+	const struct pymem_kernel kernel = {.bytes = {((int64_t)pick(60) - 30) * PAGE, pick(5000)},
+					    .gone = {0, pick(5000)},
+					    .unknown = pick(100)};
+
+	if (!pick(2))
+		assert_int_equal(model_add_cached(model, p, frames, pick(4) ? depth : 0,
+						  pick(PYMEM_LOSS_COUNT), "/srv/data", pick(2),
+						  &cached),
+				 0);
+	if (!pick(2))
+		assert_int_equal(model_add_kernel(model, p, frames, pick(4) ? depth : 0,
+						  pick(PYMEM_LOSS_COUNT), &kernel),
+				 0);
+}
+
 static void add_random_stack(struct model *model, struct model_process *p,
 			     const struct model_location *const *places, size_t count)
 {
@@ -316,12 +336,15 @@ static void add_random_stack(struct model *model, struct model_process *p,
 		frames[i] = places[pick(count)];
 	counters.pages[PYMEM_ANON] = (int64_t)counters.grown_pages - (int64_t)counters.freed_pages;
 	vmcalls.stalls[0] = vmcalls.stall_ns[0] ? 1 : 0;
+	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
+		vmcalls.extras[i] = pick(3) ? 0 : pick(100);
 	assert_int_equal(model_add_stack(model, p, frames, depth, truncated, &counters, &vmcalls),
 			 0);
 	thread = pick(5) ? model_thread(model, pick(9), pick(3) ? "worker" : random_name()) : NULL;
 	assert_int_equal(model_add_part(model, p, thread, frames, depth, truncated, &counters,
 					&vmcalls, p->resident_known ? resident : 0),
 			 0);
+	add_random_events(model, p, frames, depth);
 	p->rss_end_bytes += counters.pages[PYMEM_ANON] * page;
 	if (p->resident_known) {
 		assert_int_equal(model_add_resident(model, p, frames, depth, resident), 0);
@@ -336,7 +359,9 @@ static void fill_random(struct model *model)
 	struct model_process *p;
 	size_t i, j;
 
-	model->stalls_known = true;
+	model->stalls_known = model->cache_known = model->kernel_known = true;
+	model->extras = PYMEM_EXTRA_HUGE | PYMEM_EXTRA_SWAP | PYMEM_EXTRA_WAITS;
+	model->huge_page_bytes = 512 * PAGE;
 	/* Each second one is on the line of the one before, in other code: they are one frame. */
 	for (i = 0; i < 24; i += 2) {
 		places[i] = model_location(model, random_name(), random_name(), (int)pick(INT_MAX),
@@ -359,6 +384,8 @@ static void fill_random(struct model *model)
 		}
 		p->lost_faults = pick(3);
 		p->lost_stall_ns = pick(1000);
+		for (j = 0; j < PYMEM_EXTRA_COUNT; j++)
+			p->lost_extras[j] = pick(100);
 		if (p->resident_known) {
 			p->resident_before_bytes = pick(1000) * (int64_t)PAGE;
 			p->resident_unknown_bytes += p->rss_end_bytes - p->resident_before_bytes;

@@ -287,6 +287,8 @@ static const struct option_row rows[] = {
 	{},
 };
 
+static const struct option_lacking lacking[] = {LACKS_MEMORY, {}};
+
 const struct command command_diff = {
 	.name = "diff",
 	.synopsis = "diff A B",
@@ -297,6 +299,7 @@ const struct command command_diff = {
 		 "2h\nfrom the start of the recording, -5m from its end, 14:30[:05], or\n"
 		 "2026-02-28[T14:30[:05]].\n",
 	.rows = rows,
+	.lacking = lacking,
 	.exits = EXITS_PLAIN | 1u << EXIT_EXCEEDED,
 	.options_size = sizeof(struct diff_options),
 	.check = check,

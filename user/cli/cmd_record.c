@@ -90,6 +90,8 @@ static int run(void *options)
 	return profile_run(&command_record, options);
 }
 
+static const struct option_lacking lacking[] = {LACKS_MEMORY, {}};
+
 const struct command command_record = {
 	.name = "record",
 	.synopsis = "record -p PID -o FILE",
@@ -101,6 +103,7 @@ const struct command command_record = {
 		"Records which lines change memory, second by second. pymem-bpf report shows the\n"
 		"recording, or a part of it, as the main job would; pymem-bpf diff compares two.\n",
 	.rows = rows,
+	.lacking = lacking,
 	.exits = EXITS_BPF,
 	.exits_more = "; with -- CMD, the command's own",
 	.options_size = sizeof(struct profile_options),

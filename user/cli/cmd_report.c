@@ -298,6 +298,8 @@ static int check(const struct command *command, void *options)
 	return profile_options_check_format(command, &o->profile);
 }
 
+static const struct option_lacking lacking[] = {LACKS_MEMORY, {}};
+
 const struct command command_report = {
 	.name = "report",
 	.synopsis = "report FILE",
@@ -306,6 +308,7 @@ const struct command command_report = {
 	.about = "Prints of a recording what the main job would have printed. Needs no root, and\n"
 		 "neither this machine nor its architecture need be those of the recording.\n",
 	.rows = rows,
+	.lacking = lacking,
 	.exits = EXITS_PLAIN,
 	.options_size = sizeof(struct report_options),
 	.check = check,

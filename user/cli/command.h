@@ -13,6 +13,12 @@
 #define EXITS_PLAIN (1u << EXIT_DONE | 1u << EXIT_FAILED | 1u << EXIT_USAGE)
 #define EXITS_BPF   (EXITS_PLAIN | 1u << EXIT_ENVIRONMENT)
 
+/* An option of another command that this one can't have. */
+struct option_lacking {
+	const char *name; /* without the dashes; NULL: the end of the list */
+	const char *why;  /* that, and what does it instead */
+};
+
 struct command {
 	const char *name; /* NULL: the main job (the profile) */
 	const char *
@@ -24,9 +30,10 @@ struct command {
 	const char *usage;     /* all uses: each after "pymem-bpf ", separated by line feeds */
 	const char *about;     /* whole lines before the options; NULL: none */
 	const struct option_row *rows;
-	const char *notes;	/* whole lines after the options; NULL: none */
-	unsigned exits;		/* exit statuses, bit N for status N */
-	const char *exits_more; /* printed after them; NULL: nothing */
+	const struct option_lacking *lacking; /* NULL: none that need be explained */
+	const char *notes;		      /* whole lines after the options; NULL: none */
+	unsigned exits;			      /* exit statuses, bit N for status N */
+	const char *exits_more;		      /* printed after them; NULL: nothing */
 
 	size_t options_size; /* size of the struct that the rows describe; 0: none */
 	/* Checks what the rows can't say, before defaults are filled in: a field that is zero was

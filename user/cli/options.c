@@ -116,6 +116,19 @@ static size_t beginning_with(const struct parse *p, const char *name, char *name
 	return found;
 }
 
+/* Why the command has no option of that name, which ends at a '='; NULL: there is nothing to say.
+ */
+static const char *lacks(const struct command *command, const char *name)
+{
+	const struct option_lacking *each = command->lacking;
+	size_t length = strcspn(name, "=");
+
+	for (; each && each->name; each++)
+		if (strlen(each->name) == length && !strncmp(each->name, name, length))
+			return each->why;
+	return NULL;
+}
+
 /* Says what getopt_long() did not accept. `key` is ':' or '?'. */
 static int complain_of_getopt(const struct parse *p, int key)
 {
@@ -139,6 +152,8 @@ static int complain_of_getopt(const struct parse *p, int key)
 		snprintf(what, sizeof(what), ": more than one option begins so: %s", names);
 		return complain_of_option(p, word, what);
 	}
+	if (lacks(p->command, word + 2))
+		return options_complain(p->command, "%s", lacks(p->command, word + 2));
 	return complain_of_option(p, word, ": no such option");
 }
 

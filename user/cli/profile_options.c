@@ -27,6 +27,8 @@ const struct option_choice profile_sorts[] = {
 	{"stalled", MODEL_SORT_STALLED},
 	{"cached", MODEL_SORT_CACHED},
 	{"kernel", MODEL_SORT_KERNEL},
+	{"huge", MODEL_SORT_HUGE},
+	{"swapped", MODEL_SORT_SWAPPED},
 	{},
 };
 
@@ -36,10 +38,19 @@ const struct option_choice profile_bys[] = {
 };
 
 const struct option_choice profile_metrics[] = {
-	{"grown", RENDER_GROWN},     {"net", RENDER_NET},
-	{"freed", RENDER_FREED},     {"copied", RENDER_COPIED},
-	{"faults", RENDER_FAULTS},   {"resident", RENDER_RESIDENT},
-	{"stalled", RENDER_STALLED}, {},
+	{"grown", RENDER_GROWN},
+	{"net", RENDER_NET},
+	{"freed", RENDER_FREED},
+	{"copied", RENDER_COPIED},
+	{"faults", RENDER_FAULTS},
+	{"resident", RENDER_RESIDENT},
+	{"stalled", RENDER_STALLED},
+	{"cached", RENDER_CACHED},
+	{"kernel", RENDER_KERNEL},
+	{"huge", RENDER_HUGE},
+	{"swapped", RENDER_SWAPPED_IN},
+	{"swap-wait", RENDER_SWAP_WAIT},
+	{},
 };
 
 const struct option_choice profile_events[] = {
@@ -249,12 +260,17 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 					"--no-faults and --no-syscalls");
 	if (o->sort == MODEL_SORT_STALLED || o->metric == RENDER_STALLED)
 		o->events |= PROFILE_RECLAIM;
-	if (o->sort == MODEL_SORT_CACHED)
+	if (o->sort == MODEL_SORT_CACHED || o->metric == RENDER_CACHED)
 		o->events |= PROFILE_CACHE;
 	if (o->memory == PROFILE_CGROUP)
 		o->events |= PROFILE_CACHE | PROFILE_KERNEL;
-	if (o->sort == MODEL_SORT_KERNEL)
+	if (o->sort == MODEL_SORT_KERNEL || o->metric == RENDER_KERNEL)
 		o->events |= PROFILE_KERNEL;
+	if (o->sort == MODEL_SORT_HUGE || o->metric == RENDER_HUGE)
+		o->events |= PROFILE_HUGE;
+	if (o->sort == MODEL_SORT_SWAPPED || o->metric == RENDER_SWAPPED_IN ||
+	    o->metric == RENDER_SWAP_WAIT)
+		o->events |= PROFILE_SWAP;
 	if (check_events(command, o))
 		return -EINVAL;
 	if (jobs == 1)

@@ -10,6 +10,14 @@
 
 #include "cli/options.h"
 
+/* For commands that make or read recordings. */
+#define LACKS_MEMORY                                                                              \
+	{                                                                                         \
+		"memory", "--memory: recordings have no figures of control groups; "              \
+			  "pymem-bpf -p PID --memory cgroup --record FILE prints them and makes " \
+			  "a recording"                                                           \
+	}
+
 /* Bounds of a PID: 2^22 is PID_MAX_LIMIT, include/linux/threads.h. */
 #define ROW_PID_BOUNDS .least = 1, .most = 1 << 22
 

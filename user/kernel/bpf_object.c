@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kernel/kernel.h"
 #include "legacy.skel.h"
 #include "modern.skel.h"
 
@@ -23,9 +24,10 @@
 		       "the BPF side's array " #id " has another length");   \
 	handles->variable.id = skeleton->bss->id;
 
-static struct bpf_object *open_modern(struct bpf_handles *handles)
+static struct bpf_object *open_modern(struct bpf_handles *handles,
+				      const struct bpf_object_open_opts *options)
 {
-	struct pymem_modern *skeleton = pymem_modern__open();
+	struct pymem_modern *skeleton = pymem_modern__open_opts(options);
 	struct bpf_object *object;
 
 	if (!skeleton)
@@ -39,9 +41,10 @@ static struct bpf_object *open_modern(struct bpf_handles *handles)
 	return object;
 }
 
-static struct bpf_object *open_legacy(struct bpf_handles *handles)
+static struct bpf_object *open_legacy(struct bpf_handles *handles,
+				      const struct bpf_object_open_opts *options)
 {
-	struct pymem_legacy *skeleton = pymem_legacy__open();
+	struct pymem_legacy *skeleton = pymem_legacy__open_opts(options);
 	struct bpf_object *object;
 
 	if (!skeleton)
@@ -56,8 +59,14 @@ static struct bpf_object *open_legacy(struct bpf_handles *handles)
 
 struct bpf_object *object_open(bool legacy, struct bpf_handles *handles)
 {
+	/* A type that programs ask for and this kernel does not have (folios before 5.16, flags of
+	 * caches before 6.8) is looked for by libbpf in all modules. The kernel lists these for
+	 * CAP_SYS_ADMIN only, and without it the load fails there. None of our types is a module's,
+	 * and where a file of types is given, libbpf looks in no other one. */
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = KERNEL_BTF);
+
 	memset(handles, 0, sizeof(*handles));
-	return legacy ? open_legacy(handles) : open_modern(handles);
+	return legacy ? open_legacy(handles, &options) : open_modern(handles, &options);
 }
 
 static char *variables(const struct bpf_object *object, size_t *size)

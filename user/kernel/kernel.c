@@ -137,7 +137,7 @@ void kernel_probe(struct kernel_features *f)
 	kernel_ask(f, &now);
 	kernel_ask(f, &caches);
 	event_sources_ask(f);
-	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", f->types, f->type_count);
+	f->btf_error = -kernel_btf_find(KERNEL_BTF, f->types, f->type_count);
 	if (f->btf_error)
 		return;
 	f->btf = true;

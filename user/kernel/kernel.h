@@ -40,6 +40,9 @@
 #define KERNEL_SYSCALL(name) KERNEL_FUNCTION("__x64_sys_" name)
 #endif
 
+/* The types of the kernel itself, without those of modules. */
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
+
 #define KERNEL_TYPES_MAX 768
 
 struct kernel_features {

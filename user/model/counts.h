@@ -44,6 +44,7 @@ struct counts_image {
 	char *const *argv;     /* ends with NULL; NULL: unknown */
 	const char *cgroup;    /* NULL: unknown */
 	unsigned memory_group; /* in counts_facts.groups, as cgroup_book_see() gives it */
+	bool memory_moved;     /* it was in another group at the end */
 	bool began;	       /* it began while it was watched */
 	const char *python;    /* "3.11.2"; "": unknown */
 	const char *reason;    /* why its stacks are not walked; "": they are */

@@ -123,6 +123,7 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 	}
 	sum->ended += gone;
 	sum->processes += !gone;
+	sum->moved += !gone && process->memory_moved;
 }
 
 /* --- the kernel's figures --- */
@@ -243,7 +244,8 @@ static void finish(const struct model *model, struct memory_sum *sum)
 	for (size_t i = 0; i < model->process_count; i++) {
 		const struct model_process *process = model->processes[i];
 
-		watched += !process->exited && process->memory_group == sum->number;
+		watched += !process->exited && !process->memory_moved &&
+			   process->memory_group == sum->number;
 	}
 	sum->others = sum->group->end.processes < 0 ? -1 : sum->group->end.processes - watched;
 	if (sum->group->end.processes >= 0 && sum->others < 0)

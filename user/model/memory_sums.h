@@ -73,6 +73,7 @@ struct memory_sum {
 	size_t processes, ended; /* in the group and below it, that run, and that do not */
 	int64_t others;		 /* processes of the group itself that are not watched; -1:
 				    not known */
+	int64_t moved;		 /* of `processes`, those that were in another group at the end */
 	uint64_t copied_bytes;	 /* copied on write by processes that run: it changes no RSS */
 	bool swapped;		 /* lines of them changed how much was swapped */
 	int64_t sock_bytes;	 /* change of data in TCP and UDP sockets; 0: none, not known */

@@ -64,6 +64,7 @@ void model_process_free(struct model_process *pub)
 	model_death_free(pub->death);
 	model_lines_free(pub->lines, pub->line_count);
 	free(pub->nodes);
+	free(pub->node_events);
 	model_cached_files_free(process_of(pub));
 	free(process_of(pub)->hops);
 	free(process_of(pub));

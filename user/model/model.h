@@ -128,6 +128,17 @@ struct model_node {
 	bool truncated; /* of a stack that ends here the outermost frames are missing */
 };
 
+/* Figures of a node that are counted only if they are asked for, without what it called; as of a
+ * model_line. Few nodes have any. */
+struct model_node_events {
+	size_t node;
+	uint64_t cached_bytes; /* brought into the page cache */
+	int64_t kernel_bytes;
+	/* How large a huge page is may be known only later (model.huge_page_bytes). */
+	uint64_t huge_pages, collapse_filled_bytes;
+	uint64_t swapped_in_bytes, swap_wait_ns;
+};
+
 /* How a signal ended a process. */
 struct model_death {
 	struct death facts;
@@ -188,7 +199,8 @@ struct model_process {
 	/* Where its memory is accounted: a place in model.memory_groups, from 1 on; 0, or more than
 	 * there are: not known. */
 	unsigned memory_group;
-	bool began; /* it began while it was watched */
+	bool memory_moved; /* it was in another group at the end */
+	bool began;	   /* it began while it was watched */
 	/* Parts of rss_start_bytes and rss_end_bytes; and its page tables at first. */
 	int64_t anon_start_bytes, anon_end_bytes, shmem_start_bytes, shmem_end_bytes;
 	int64_t tables_start_bytes;
@@ -196,6 +208,8 @@ struct model_process {
 	 * model.trees_kept. */
 	struct model_node *nodes;
 	size_t node_count;
+	struct model_node_events *node_events; /* of the nodes that have some, in their order */
+	size_t node_event_count;
 };
 
 /* What the kernel says of the memory of a container's control group, at the end. -1: there is none,
@@ -291,7 +305,9 @@ enum model_sort {
 	MODEL_SORT_RESIDENT,
 	MODEL_SORT_STALLED,
 	MODEL_SORT_CACHED,
-	MODEL_SORT_KERNEL
+	MODEL_SORT_KERNEL,
+	MODEL_SORT_HUGE,
+	MODEL_SORT_SWAPPED
 };
 
 /* A new, empty model, or NULL: out of memory. model_free() frees it with all it contains and closes
@@ -407,6 +423,10 @@ size_t model_find_node(const struct model *model, const struct model_process *pr
  * called. 0: it was the last one. */
 size_t model_next_node(const struct model_node *nodes, size_t node);
 
+/* What the node of the process's tree has of figures that are counted only if they are asked for.
+ * NULL: nothing. */
+const struct model_node_events *model_node_events(const struct model_process *process, size_t node);
+
 /* Freezes the processes that the model has now: computes their lines, frees their stacks, and keeps
  * them apart for all later reports. Only losses can be added to them afterwards. 0 or -ENOMEM. */
 int model_freeze(struct model *model);
@@ -436,7 +456,7 @@ int model_sort_processes(struct model *model, enum model_sort sort);
 void model_sort_lines(struct model_process *process, enum model_sort sort);
 
 /* The figure by which lines are sorted, in bytes; for MODEL_SORT_COW, the number of faults; for
- * MODEL_SORT_STALLED, nanoseconds. */
+ * MODEL_SORT_HUGE, that of huge pages; for MODEL_SORT_STALLED, nanoseconds. */
 int64_t model_sort_value(const struct model_line *line, enum model_sort sort);
 
 /* The part of a path behind the prefix that all libraries of an installation share, from a slash

@@ -28,6 +28,11 @@ int64_t model_sort_value(const struct model_line *line, enum model_sort sort)
 		return (int64_t)line->cached.bytes;
 	case MODEL_SORT_KERNEL:
 		return model_line_kernel_bytes(line);
+	case MODEL_SORT_HUGE:
+		return (int64_t)(line->extras[PYMEM_EXTRA_HUGE_PAGES] +
+				 line->extras[PYMEM_EXTRA_COLLAPSES]);
+	case MODEL_SORT_SWAPPED:
+		return (int64_t)line->extras[PYMEM_EXTRA_SWAPPED_IN];
 	case MODEL_SORT_INCREMENT:
 		break;
 	}

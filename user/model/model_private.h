@@ -43,6 +43,7 @@ struct process {
 		const struct model_location *thread;
 		struct pymem_counters counters;
 		uint64_t resident_pages, stalled_ns;
+		struct model_node_events events; /* `node` means nothing */
 		bool truncated;
 	} * parts;
 	size_t part_count, part_room;
@@ -144,16 +145,29 @@ struct tree {
 	struct model_node *nodes; /* handed over to the process */
 	size_t count, room;
 	struct table table; /* of nodes by caller and line */
+	/* In the order in which they came; a node may come again. */
+	struct model_node_events *events;
+	size_t event_count, event_room;
 };
 
 /* The node of the line `location` called by node `parent`, added if it is new. 0: out of memory. */
 size_t model_tree_node(struct tree *tree, size_t parent, const struct model_location *location);
 /* Adds a node without a line, as the root. 0 or -ENOMEM. */
 int model_tree_init(struct tree *tree, const struct book *book);
-/* Frees what a tree needs while it grows, but not its nodes. */
+/* Frees what a tree needs while it grows, but neither its nodes nor their events. */
 void model_tree_done(struct tree *tree);
 /* Computes the nodes of a process from its stacks. 0 or -ENOMEM. */
 int model_compute_tree(const struct book *book, struct model_process *process);
+/* model_tree_events.c. Adds what the stack that has `vmcalls` (NULL: nothing) had of huge pages and
+ * of swap. */
+void model_add_calls(const struct model *model, struct model_node_events *sum,
+		     const struct pymem_vmcalls *vmcalls);
+/* Adds what the stack has of the page cache and of the kernel's own memory. */
+void model_add_stack_events(struct model_node_events *sum, const struct stack_extra *extra);
+/* The tree's node has these as well. 0 or -ENOMEM. */
+int model_tree_add_events(struct tree *tree, size_t node, const struct model_node_events *events);
+/* Hands the tree's events over to the process. */
+void model_tree_keep_events(struct tree *tree, struct model_process *process);
 /* True if the frame is left out because the import system is gathered. */
 bool model_is_left_out(const struct book *book, const struct model_stack *stack, unsigned frame);
 

@@ -91,14 +91,14 @@ static int add_part(struct tree *tree, const struct model_stack *stack, const st
 			return -ENOMEM;
 	}
 	add_own(&tree->nodes[node], part, bytes, page);
-	return 0;
+	return model_tree_add_events(tree, node, &part->events);
 }
 
 /* Adds a stack of all threads together. */
 static int add_stack(struct tree *tree, const struct model_process *process, size_t index)
 {
 	const struct model_stack *stack = &process->stacks[index];
-	const struct part all = {
+	struct part all = {
 		.counters = stack->counters,
 		.truncated = stack->truncated,
 		.resident_pages = process->resident_known
@@ -107,7 +107,20 @@ static int add_stack(struct tree *tree, const struct model_process *process, siz
 		.stalled_ns = model_stalled_ns(process_of(process)->extras[index].vmcalls),
 	};
 
+	model_add_calls(&tree->book->pub, &all.events, process_of(process)->extras[index].vmcalls);
+	model_add_stack_events(&all.events, &process_of(process)->extras[index]);
 	return add_part(tree, stack, &all);
+}
+
+/* Where threads are told apart: what the stack has that nobody knows the thread of. */
+static int add_untold(struct tree *tree, const struct model_process *process, size_t index)
+{
+	struct part rest = {.stack = index};
+
+	model_add_stack_events(&rest.events, &process_of(process)->extras[index]);
+	if (!rest.events.cached_bytes && !rest.events.kernel_bytes)
+		return 0;
+	return add_part(tree, &process->stacks[index], &rest);
 }
 
 static int add_all(struct tree *tree, const struct model_process *process)
@@ -121,6 +134,8 @@ static int add_all(struct tree *tree, const struct model_process *process)
 		err = told ? add_part(tree, &process->stacks[inner->parts[i].stack],
 				      &inner->parts[i])
 			   : add_stack(tree, process, i);
+	for (i = 0; told && i < process->stack_count && !err; i++)
+		err = add_untold(tree, process, i);
 	return err;
 }
 
@@ -178,6 +193,7 @@ int model_compute_tree(const struct book *book, struct model_process *process)
 	if (!err)
 		err = put_in_order(&tree);
 	model_tree_done(&tree);
+	model_tree_keep_events(&tree, process);
 	process->nodes = tree.nodes;
 	process->node_count = err ? 0 : tree.count;
 	return err;

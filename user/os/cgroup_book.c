@@ -111,6 +111,25 @@ unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, 
 	return cgroup_book_see_at(book, "", name, began);
 }
 
+bool cgroup_book_has_left_at(const struct cgroup_book *book, const char *root, pid_t pid,
+			     unsigned number)
+{
+	char name[NAME_MOST];
+
+	if (!number || number > book->count)
+		return false;
+	cgroup_memory_now_at(root, pid, name, sizeof(name));
+	if (!*name)
+		return false;
+	cgroup_stat_owner_at(root, name);
+	return strcmp(name, book->groups[number - 1].path) != 0;
+}
+
+bool cgroup_book_has_left(const struct cgroup_book *book, pid_t pid, unsigned number)
+{
+	return cgroup_book_has_left_at(book, "", pid, number);
+}
+
 void cgroup_book_end_at(struct cgroup_book *book, const char *root)
 {
 	for (size_t i = 0; i < book->count; i++)

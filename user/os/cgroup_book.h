@@ -18,7 +18,7 @@
 #define CGROUP_BOOK_BEYOND (CGROUP_BOOK_MOST + 1)
 
 struct cgroup_book_group {
-	char *path; /* cgroup_stat_owner() of what cgroup_memory_name() gives */
+	char *path; /* cgroup_stat_owner_at() of what cgroup_memory_name() gives */
 	struct cgroup_stat start, end;
 	/* Its first process began while it was watched: what that had by then is in `start`, and in
 	 * what is counted for the process as well. */
@@ -46,6 +46,12 @@ unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, 
 /* The same of a group named as cgroup_memory_name() does; below `root` (tests). */
 unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path,
 			    bool began);
+
+/* True if the process is in another group now than in that of this number, of which it was. False
+ * also if nothing is known, as of one that has ended. */
+bool cgroup_book_has_left(const struct cgroup_book *book, pid_t pid, unsigned number);
+bool cgroup_book_has_left_at(const struct cgroup_book *book, const char *root, pid_t pid,
+			     unsigned number);
 
 /* Reads all groups again: their `end`. */
 void cgroup_book_end(struct cgroup_book *book);

@@ -193,8 +193,15 @@ bool cgroup_lists_memory(const char *controllers)
 	return at && (at == controllers || at[-1] == ',') && (at[6] == ',' || !at[6]);
 }
 
-/* Lines are "number:controllers:path". */
-static bool read_v1_name(const char *root, pid_t pid, char *name, size_t size)
+static bool is_v2(const char *controllers)
+{
+	return !*controllers;
+}
+
+/* Lines are "number:controllers:path". The path of the first one whose controllers are wanted, with
+ * `lead` in front of it. */
+static bool read_name(const char *root, pid_t pid, bool (*wanted)(const char *controllers),
+		      const char *lead, char *name, size_t size)
 {
 	char file_name[4096], line[4096];
 	bool found = false;
@@ -210,23 +217,37 @@ static bool read_v1_name(const char *root, pid_t pid, char *name, size_t size)
 			continue;
 		*path++ = '\0';
 		path[strcspn(path, "\n")] = '\0';
-		found = cgroup_lists_memory(controllers);
+		found = wanted(controllers);
 		if (found)
-			snprintf(name, size, CGROUP_MEMORY_V1 "%s", path);
+			snprintf(name, size, "%s%s", lead, path);
 	}
 	if (file)
 		fclose(file);
 	return found;
 }
 
-void cgroup_memory_name_at(const char *root, pid_t pid, const char *path, char *name, size_t size)
+static bool has_v1(const char *root)
 {
 	char file_name[4096];
 
 	snprintf(file_name, sizeof(file_name), "%s%s/memory.usage_in_bytes", root, v1.mount);
-	if (access(file_name, F_OK))
+	return !access(file_name, F_OK);
+}
+
+void cgroup_memory_name_at(const char *root, pid_t pid, const char *path, char *name, size_t size)
+{
+	if (!has_v1(root))
 		snprintf(name, size, "%s", path ?: "");
-	else if (!read_v1_name(root, pid, name, size))
+	else if (!read_name(root, pid, cgroup_lists_memory, CGROUP_MEMORY_V1, name, size))
+		*name = '\0';
+}
+
+void cgroup_memory_now_at(const char *root, pid_t pid, char *name, size_t size)
+{
+	bool v1_there = has_v1(root);
+
+	if (!read_name(root, pid, v1_there ? cgroup_lists_memory : is_v2,
+		       v1_there ? CGROUP_MEMORY_V1 : "", name, size))
 		*name = '\0';
 }
 

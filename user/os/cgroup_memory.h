@@ -59,6 +59,9 @@ int64_t cgroup_idle_cache_at(const char *root, const char *path, size_t length);
  * process is gone; else it is `path`, which may be NULL: then it is "". `size` is not 0. */
 void cgroup_memory_name(pid_t pid, const char *path, char *name, size_t size);
 void cgroup_memory_name_at(const char *root, pid_t pid, const char *path, char *name, size_t size);
+/* The same as it is now, of a process that may have moved: nothing that was known before is taken.
+ * Below `root`. "": it is not known, or the process is gone. */
+void cgroup_memory_now_at(const char *root, pid_t pid, char *name, size_t size);
 
 /* True if the list `controllers` of a line of /proc/PID/cgroup ("cpu,memory") has "memory". */
 bool cgroup_lists_memory(const char *controllers);

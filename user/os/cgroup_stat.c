@@ -205,11 +205,6 @@ void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat
 		read_members(&folder, sums);
 }
 
-void cgroup_stat_read(const char *path, struct cgroup_stat *sums)
-{
-	cgroup_stat_read_at("", path, sums);
-}
-
 /* True if the memory of the group that the first `length` bytes of the path name is accounted for
  * itself. */
 static bool is_accounted(const char *root, const char *path, size_t length)
@@ -253,11 +248,6 @@ void cgroup_stat_owner_at(const char *root, char *path)
 			below = length;
 	}
 	path[above == (size_t)(first - path) ? above + 1 : above] = '\0';
-}
-
-void cgroup_stat_owner(char *path)
-{
-	cgroup_stat_owner_at("", path);
 }
 
 void cgroup_stat_probe_at(const char *root, struct cgroup_stat *sums)

@@ -55,11 +55,9 @@ struct cgroup_stat {
 };
 #define CGROUP_PROCESSES 65536
 
-/* Reads it. `path` is as cgroup_memory_name() gives it (cgroup_memory.h). The files belong to the
- * kernel alone, so nobody can hold the reader up; how much of them is read is limited all the
- * same. */
-void cgroup_stat_read(const char *path, struct cgroup_stat *sums);
-/* The same below another root than "" (tests). */
+/* Reads it. `path` is as cgroup_memory_name() gives it (cgroup_memory.h), `root` is "" (or another
+ * one, in tests). The files belong to the kernel alone, so nobody can hold the reader up; how much
+ * of them is read is limited all the same. */
 void cgroup_stat_read_at(const char *root, const char *path, struct cgroup_stat *sums);
 /* Finds `inode`, `owner` and `has_children` alone; the rest is not known. */
 void cgroup_stat_find_at(const char *root, const char *path, struct cgroup_stat *sums);
@@ -68,7 +66,6 @@ void cgroup_stat_count_at(const char *root, const char *path, struct cgroup_stat
 
 /* Cuts `path` to the group in which memory is accounted: that group itself, or the nearest one
  * above it for which the memory controller is switched on; "/": none but the root. */
-void cgroup_stat_owner(char *path);
 void cgroup_stat_owner_at(const char *root, char *path);
 
 /* Which parts this host's control groups tell: those are not -1. `derived` and `v1` as above. Asked

@@ -271,22 +271,6 @@ static int put_asides(struct page *page)
 
 /* --- the page --- */
 
-static const char *metric_name(enum render_metric metric)
-{
-	static const char *const names[RENDER_METRICS] = {
-		[0] = "grown",
-		[RENDER_GROWN] = "grown",
-		[RENDER_FREED] = "freed",
-		[RENDER_NET] = "net",
-		[RENDER_COPIED] = "copied",
-		[RENDER_FAULTS] = "faults",
-		[RENDER_RESIDENT] = "resident",
-		[RENDER_STALLED] = "stalled",
-	};
-
-	return names[metric];
-}
-
 static int put_data(struct page *page)
 {
 	const struct model *model = page->model;
@@ -300,7 +284,7 @@ static int put_data(struct page *page)
 		{"end", json_time(model->end)},
 		{"seconds", json_real(model->end - model->start)},
 		{"page_size", json_count(model->page_size)},
-		{"metric", json_string(metric_name(page->options->metric))},
+		{"metric", json_string(stack_metric_names[page->options->metric ?: RENDER_GROWN])},
 		{"redacted", json_boolean(page->options->redacted)},
 	};
 	int err;

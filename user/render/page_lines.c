@@ -153,27 +153,54 @@ static const struct column {
 	const char *name;
 	size_t at;
 	bool known;
+	int64_t (*of)(const struct model_line *line); /* in place of `at`; NULL: that counts */
 } columns[] = {
-#define COLUMN(name)                                            \
-	{                                                       \
-#name, offsetof(struct model_line, name), false \
+#define COLUMN(name)                                                  \
+	{                                                             \
+#name, offsetof(struct model_line, name), false, NULL \
 	}
-	COLUMN(increment_bytes), COLUMN(total_bytes),	 COLUMN(grown_bytes),
-	COLUMN(freed_bytes),	 COLUMN(anon_bytes),	 COLUMN(file_bytes),
-	COLUMN(shmem_bytes),	 COLUMN(swap_bytes),	 COLUMN(minor_faults),
-	COLUMN(major_faults),	 COLUMN(cow_faults),	 COLUMN(cow_total_faults),
-	COLUMN(stalls),		 COLUMN(stalled_ns),	 COLUMN(reclaimed_bytes),
+	COLUMN(increment_bytes),
+	COLUMN(total_bytes),
+	COLUMN(grown_bytes),
+	COLUMN(freed_bytes),
+	COLUMN(anon_bytes),
+	COLUMN(file_bytes),
+	COLUMN(shmem_bytes),
+	COLUMN(swap_bytes),
+	COLUMN(minor_faults),
+	COLUMN(major_faults),
+	COLUMN(cow_faults),
+	COLUMN(cow_total_faults),
+	COLUMN(stalls),
+	COLUMN(stalled_ns),
+	COLUMN(reclaimed_bytes),
 #undef COLUMN
-#define COLUMN(name)                                           \
-	{                                                      \
-#name, offsetof(struct model_line, name), true \
+#define COLUMN(name)                                                 \
+	{                                                            \
+#name, offsetof(struct model_line, name), true, NULL \
 	}
-	COLUMN(peak_bytes),	 COLUMN(resident_bytes), COLUMN(mem_usage_bytes),
+	COLUMN(peak_bytes),
+	COLUMN(resident_bytes),
+	COLUMN(mem_usage_bytes),
 	COLUMN(occurrences),
 #undef COLUMN
-#define COLUMN(id, name)                                                                  \
-	{name "_calls", offsetof(struct model_line, vm_calls[PYMEM_VMCALL_##id]), false}, \
-		{name "_bytes", offsetof(struct model_line, vm_bytes[PYMEM_VMCALL_##id]), false},
+	{"cached_bytes", offsetof(struct model_line, cached.bytes), false, NULL},
+	{"kernel_bytes", 0, false, model_line_kernel_bytes},
+#define COLUMN(name, id)                                                                 \
+	{                                                                                \
+		name, offsetof(struct model_line, extras[PYMEM_EXTRA_##id]), false, NULL \
+	}
+	COLUMN("huge_pages", HUGE_PAGES),
+	COLUMN("collapses", COLLAPSES),
+	COLUMN("collapse_filled_bytes", COLLAPSE_FILLED),
+	COLUMN("swapped_in_bytes", SWAPPED_IN),
+	COLUMN("swap_wait_ns", SWAPIN_NS),
+	COLUMN("swapped_out_bytes", SWAPPED_OUT),
+#undef COLUMN
+#define COLUMN(id, name)                                                                         \
+	{name "_calls", offsetof(struct model_line, vm_calls[PYMEM_VMCALL_##id]), false, NULL},  \
+		{name "_bytes", offsetof(struct model_line, vm_bytes[PYMEM_VMCALL_##id]), false, \
+		 NULL},
 	PYMEM_VMCALLS(COLUMN)
 #undef COLUMN
 };
@@ -183,6 +210,8 @@ static int64_t value_of(const struct model_line *line, const struct column *colu
 {
 	int64_t value;
 
+	if (column->of)
+		return column->of(line);
 	memcpy(&value, (const char *)line + column->at, sizeof(value));
 	return value;
 }

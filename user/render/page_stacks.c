@@ -11,14 +11,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
-
-static const char *const metric_names[RENDER_METRICS] = {
-	[RENDER_GROWN] = "grown",     [RENDER_FREED] = "freed",	  [RENDER_NET] = "net",
-	[RENDER_COPIED] = "copied",   [RENDER_FAULTS] = "faults", [RENDER_RESIDENT] = "resident",
-	[RENDER_STALLED] = "stalled",
-};
 
 /* --- the rows of a model --- */
 
@@ -225,24 +220,6 @@ static int put_amount(const struct page_row *row, void *arg)
 	return ferror(f->page->out) ? -EIO : 0;
 }
 
-static bool is_known(const struct model *model, enum render_metric metric)
-{
-	size_t i;
-
-	if (metric == RENDER_COPIED)
-		return !model->faults_unknown && !model->copies_unknown;
-	if (metric == RENDER_FAULTS)
-		return !model->faults_unknown;
-	if (metric == RENDER_STALLED)
-		return model->stalls_known;
-	if (metric != RENDER_RESIDENT)
-		return true;
-	for (i = 0; i < model->process_count; i++)
-		if (model->processes[i]->resident_known)
-			return true;
-	return false;
-}
-
 /* Writes what one side has of a metric. The net amount of each row is left out where it follows
  * from the other two. */
 static int put_side(struct page *page, enum render_metric metric, int side, const size_t *of_row)
@@ -253,7 +230,7 @@ static int put_side(struct page *page, enum render_metric metric, int side, cons
 	FILE *out = page->out;
 	int err;
 
-	f.unit = metric == RENDER_FAULTS || metric == RENDER_STALLED
+	f.unit = strcmp(stack_metric_unit(metric), "bytes")
 			 ? 1
 			 : (int64_t)rows->model(page, side)->page_size;
 	err = rows->each(page, look, &f);
@@ -278,12 +255,14 @@ static int put_side(struct page *page, enum render_metric metric, int side, cons
 static int put_metric(struct page *page, enum render_metric metric, const size_t *of_row)
 {
 	const struct page_rows *rows = page->rows;
-	bool known = true;
+	/* Diffs leave out what is counted only if it is asked for. */
+	bool known = rows->sides == 1 || metric <= RENDER_RESIDENT;
 	int side, err = 0;
 
 	for (side = 0; side < rows->sides; side++)
-		known &= is_known(rows->model(page, side), metric);
-	fprintf(page->out, "\"%s\":{\"known\":%s,", metric_names[metric], known ? "true" : "false");
+		known &= stack_metric_known(rows->model(page, side), metric);
+	fprintf(page->out, "\"%s\":{\"known\":%s,", stack_metric_names[metric],
+		known ? "true" : "false");
 	for (side = 0; side < rows->sides && !err; side++) {
 		if (rows->sides > 1)
 			fprintf(page->out, "%s\"%c\":{", side ? "," : "", 'a' + side);

@@ -21,13 +21,19 @@ struct render_memory {
 
 /* What a stack is worth in formats that have one figure for each. 0 is none of them. */
 enum render_metric {
-	RENDER_GROWN = 1, /* bytes that it added to RSS */
-	RENDER_FREED,	  /* bytes that it took away */
-	RENDER_NET,	  /* the difference of these two */
-	RENDER_COPIED,	  /* bytes of pages that its writes copied */
-	RENDER_FAULTS,	  /* number of page faults, minor and major */
-	RENDER_RESIDENT,  /* bytes resident now that it touched first; needs resident_known */
-	RENDER_STALLED,	  /* nanoseconds that it waited for reclaim; needs stalls_known */
+	RENDER_GROWN = 1,  /* bytes that it added to RSS */
+	RENDER_FREED,	   /* bytes that it took away */
+	RENDER_NET,	   /* the difference of these two */
+	RENDER_COPIED,	   /* bytes of pages that its writes copied */
+	RENDER_FAULTS,	   /* number of page faults, minor and major */
+	RENDER_RESIDENT,   /* bytes resident now that it touched first; needs resident_known */
+	RENDER_STALLED,	   /* nanoseconds that it waited for reclaim; needs stalls_known */
+	RENDER_CACHED,	   /* bytes that it brought into the page cache; needs cache_known */
+	RENDER_KERNEL,	   /* bytes of the kernel's own memory, net; needs kernel_known */
+	RENDER_HUGE,	   /* bytes that huge pages filled; needs PYMEM_EXTRA_HUGE */
+	RENDER_SWAPPED_IN, /* bytes brought back from swap, and how long it waited for that, in ns;
+			    */
+	RENDER_SWAP_WAIT,  /* need PYMEM_EXTRA_WAITS */
 	RENDER_METRICS
 };
 

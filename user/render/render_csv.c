@@ -26,8 +26,10 @@ static const char head[] = "pid,program,where,row,file,line,function,"
 #define CALL_COLUMNS(id, name) "," name "_calls," name "_bytes"
 	PYMEM_VMCALLS(CALL_COLUMNS)
 #undef CALL_COLUMNS
-		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes,kernel_bytes\n";
-#define FIGURES (26 + 2 * PYMEM_VMCALL_COUNT)
+		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes,kernel_bytes,"
+		"huge_pages,collapses,huge_filled_bytes,swapped_in_bytes,swap_wait_ns,"
+		"swapped_out_bytes\n";
+#define FIGURES (32 + 2 * PYMEM_VMCALL_COUNT)
 
 /* The figures of a row, in the order of the head. */
 struct figures {
@@ -42,10 +44,16 @@ struct figures {
 enum {
 	INCREMENT = 0,
 	RESIDENT = 7,
-	STALLS = FIGURES - 6,
+	STALLS = FIGURES - 12,
 	STALLED_NS,
-	CACHED = FIGURES - 3,
-	KERNEL = FIGURES - 1
+	CACHED = FIGURES - 9,
+	KERNEL = FIGURES - 7,
+	HUGE_PAGES,
+	COLLAPSES,
+	HUGE_FILLED,
+	SWAPPED_IN,
+	SWAP_WAIT,
+	SWAPPED_OUT
 };
 
 static void add(struct figures *f, int64_t value)
@@ -120,6 +128,23 @@ static void put_figures(FILE *out, const struct figures *f)
 	fputc('\n', out);
 }
 
+/* What is counted only if it is asked for, but stalls. */
+static void add_events(struct figures *f, const struct model *model, const struct model_line *line)
+{
+	bool huge = model->extras & PYMEM_EXTRA_HUGE, waits = model->extras & PYMEM_EXTRA_WAITS;
+
+	add_known(f, model->cache_known, (int64_t)line->cached.bytes);
+	add_known(f, model->cache_known, model_cached_there(&line->cached));
+	add_known(f, model->kernel_known, model_line_kernel_bytes(line));
+	add_known(f, huge, (int64_t)line->extras[PYMEM_EXTRA_HUGE_PAGES]);
+	add_known(f, huge, (int64_t)line->extras[PYMEM_EXTRA_COLLAPSES]);
+	add_known(f, huge, (int64_t)model_huge_bytes(model, line->extras));
+	add_known(f, waits, (int64_t)line->extras[PYMEM_EXTRA_SWAPPED_IN]);
+	add_known(f, waits, (int64_t)line->extras[PYMEM_EXTRA_SWAPIN_NS]);
+	add_known(f, model->extras & PYMEM_EXTRA_SWAP,
+		  (int64_t)line->extras[PYMEM_EXTRA_SWAPPED_OUT]);
+}
+
 static void put_line(FILE *out, const struct model_process *process, const struct model_line *line,
 		     const struct model *model)
 {
@@ -154,9 +179,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add_known(&f, stalls_known, (int64_t)line->stalls);
 	add_known(&f, stalls_known, (int64_t)line->stalled_ns);
 	add_known(&f, stalls_known, (int64_t)line->reclaimed_bytes);
-	add_known(&f, model->cache_known, (int64_t)line->cached.bytes);
-	add_known(&f, model->cache_known, model_cached_there(&line->cached));
-	add_known(&f, model->kernel_known, model_line_kernel_bytes(line));
+	add_events(&f, model, line);
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);
@@ -197,6 +220,39 @@ static void put_lost(FILE *out, const struct model *model, const struct model_pr
 			 lost_bytes[i]);
 }
 
+/* What no line has of figures that are counted only if they are asked for. */
+static void put_lost_events(FILE *out, const struct model *model,
+			    const struct model_process *process)
+{
+	const uint64_t *lost = process->lost_extras;
+	const struct {
+		const char *what;
+		unsigned column;
+		uint64_t figure;
+	} extras[] = {
+		{"huge pages", HUGE_PAGES, lost[PYMEM_EXTRA_HUGE_PAGES]},
+		{"collapses", COLLAPSES, lost[PYMEM_EXTRA_COLLAPSES]},
+		{"huge filled", HUGE_FILLED, model_huge_bytes(model, lost)},
+		{"swapped in", SWAPPED_IN, lost[PYMEM_EXTRA_SWAPPED_IN]},
+		{"swap wait", SWAP_WAIT, lost[PYMEM_EXTRA_SWAPIN_NS]},
+		{"swapped out", SWAPPED_OUT, lost[PYMEM_EXTRA_SWAPPED_OUT]},
+	};
+
+	put_rest(out, model, process, "unattributed", "stalls", STALLS,
+		 (int64_t)process->lost_stalls);
+	put_rest(out, model, process, "unattributed", "stalled", STALLED_NS,
+		 (int64_t)process->lost_stall_ns);
+	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
+		put_rest(out, model, process, "unattributed", loss_names[i], CACHED,
+			 (int64_t)process->cached_lost_bytes[i]);
+	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
+		put_rest(out, model, process, "unattributed", loss_names[i], KERNEL,
+			 process->kernel_lost_bytes[i]);
+	for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++)
+		put_rest(out, model, process, "unattributed", extras[i].what, extras[i].column,
+			 (int64_t)extras[i].figure);
+}
+
 static void put_process(FILE *out, const struct model *model, struct model_process *process,
 			enum model_sort sort)
 {
@@ -206,16 +262,7 @@ static void put_process(FILE *out, const struct model *model, struct model_proce
 	for (i = 0; i < process->line_count && !ferror(out); i++)
 		put_line(out, process, &process->lines[i], model);
 	put_lost(out, model, process, process->lost_bytes);
-	put_rest(out, model, process, "unattributed", "stalls", STALLS,
-		 (int64_t)process->lost_stalls);
-	put_rest(out, model, process, "unattributed", "stalled", STALLED_NS,
-		 (int64_t)process->lost_stall_ns);
-	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		put_rest(out, model, process, "unattributed", loss_names[i], CACHED,
-			 (int64_t)process->cached_lost_bytes[i]);
-	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		put_rest(out, model, process, "unattributed", loss_names[i], KERNEL,
-			 process->kernel_lost_bytes[i]);
+	put_lost_events(out, model, process);
 	if (!process->resident_known)
 		return;
 	put_rest(out, model, process, "resident", "before", RESIDENT,

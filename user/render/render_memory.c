@@ -67,6 +67,13 @@ static void put_others(struct memory_text *t)
 			 sum->others == 1 ? "" : "es", sum->others == 1 ? "is" : "are");
 		put_reason(t, text);
 	}
+	if (sum->moved) {
+		snprintf(text, sizeof(text),
+			 "%lld process%s moved to another group: what %s since is here by lines",
+			 (long long)sum->moved, sum->moved == 1 ? "" : "es",
+			 sum->moved == 1 ? "it did" : "they did");
+		put_reason(t, text);
+	}
 	if (sum->group->end.has_children && !sum->group->start.alone)
 		put_reason(t, "groups below it are part of it, with processes that may not be "
 			      "watched");

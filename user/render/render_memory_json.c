@@ -81,13 +81,14 @@ static json_t *group_value(const struct model *model, const struct memory_sum *s
 		if (sum->parts[i].known)
 			set(parts, memory_part_names[i], part_value(&sum->parts[i]), failed);
 	object = json_pack(
-		"{s:o, s:i, s:b, s:b, s:b, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "path",
-		json_text_or_null(path), "version", end->v1 ? 1 : 2, "root", end->root, "removed",
-		sum->removed, "made_anew", sum->replaced, "processes", (json_int_t)sum->processes,
-		"ended", (json_int_t)sum->ended, "unwatched", json_known(sum->others),
-		"copied_bytes", (json_int_t)sum->copied_bytes, "batch_bytes",
-		(json_int_t)model->memory_batch, "start", stat_value(&sum->group->start, failed),
-		"end", stat_value(end, failed), "rows", rows, "kernel_parts", parts);
+		"{s:o, s:i, s:b, s:b, s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+		"path", json_text_or_null(path), "version", end->v1 ? 1 : 2, "root", end->root,
+		"removed", sum->removed, "made_anew", sum->replaced, "processes",
+		(json_int_t)sum->processes, "ended", (json_int_t)sum->ended, "unwatched",
+		json_known(sum->others), "moved", (json_int_t)sum->moved, "copied_bytes",
+		(json_int_t)sum->copied_bytes, "batch_bytes", (json_int_t)model->memory_batch,
+		"start", stat_value(&sum->group->start, failed), "end", stat_value(end, failed),
+		"rows", rows, "kernel_parts", parts);
 	return object;
 }
 

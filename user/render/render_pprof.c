@@ -33,6 +33,11 @@ static const struct column {
 	{RENDER_FAULTS, "page_faults", "count", false},
 	{RENDER_RESIDENT, "resident", "bytes", false},
 	{RENDER_STALLED, "stalled", "nanoseconds", false},
+	{RENDER_CACHED, "page_cache", "bytes", false},
+	{RENDER_KERNEL, "kernel_memory", "bytes", false},
+	{RENDER_HUGE, "huge_filled", "bytes", false},
+	{RENDER_SWAPPED_IN, "swapped_in", "bytes", false},
+	{RENDER_SWAP_WAIT, "swap_wait", "nanoseconds", false},
 	{RENDER_NET, "inuse_space", "bytes", true},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -64,9 +69,9 @@ static bool is_shown(const struct pprof *p, const struct column *column)
 {
 	if (column->metric == RENDER_NET && !column->positive)
 		return !p->plain;
-	if (column->metric == RENDER_STALLED)
-		return p->model->stalls_known;
-	return column->metric != RENDER_RESIDENT || p->resident;
+	if (column->metric == RENDER_RESIDENT)
+		return p->resident;
+	return column->metric < RENDER_RESIDENT || stack_metric_known(p->model, column->metric);
 }
 
 /* Pyroscope fails to leave out samples of a profile that has no type of a period. Others don't look

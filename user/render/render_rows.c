@@ -99,7 +99,7 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 
 	if (sort == MODEL_SORT_COW)
 		value *= (int64_t)a->model->page_size;
-	if (sort == MODEL_SORT_STALLED && value)
+	if ((sort == MODEL_SORT_STALLED || sort == MODEL_SORT_HUGE) && value)
 		return true;
 	return size_of(line->increment_bytes) >= (a->options->top ? a->least : 1) ||
 	       (is_churning(a, line) && !line->import_bytes) || stalls_much(a, line) ||

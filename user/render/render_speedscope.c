@@ -31,6 +31,11 @@ static const struct metric {
 	{"page faults", "none"},
 	{"resident, by first touch", "bytes"},
 	{"stalled", "nanoseconds"},
+	{"brought into the page cache", "bytes"},
+	{"the kernel's own memory", "bytes"},
+	{"filled by huge pages", "bytes"},
+	{"brought back from swap", "bytes"},
+	{"waited for swap", "nanoseconds"},
 };
 _Static_assert(sizeof(metrics) / sizeof(metrics[0]) == RENDER_METRICS, "each metric has its name");
 

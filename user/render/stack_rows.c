@@ -23,6 +23,65 @@ const char *const stack_row_losses[PYMEM_LOSS_COUNT] = {
 #undef LOSS_FRAME
 };
 
+const char *const stack_metric_names[RENDER_METRICS] = {
+	[RENDER_GROWN] = "grown",
+	[RENDER_FREED] = "freed",
+	[RENDER_NET] = "net",
+	[RENDER_COPIED] = "copied",
+	[RENDER_FAULTS] = "faults",
+	[RENDER_RESIDENT] = "resident",
+	[RENDER_STALLED] = "stalled",
+	[RENDER_CACHED] = "cached",
+	[RENDER_KERNEL] = "kernel",
+	[RENDER_HUGE] = "huge",
+	[RENDER_SWAPPED_IN] = "swapped",
+	[RENDER_SWAP_WAIT] = "swap-wait",
+};
+
+static bool resident_known(const struct model *model)
+{
+	for (size_t i = 0; i < model->process_count; i++)
+		if (model->processes[i]->resident_known)
+			return true;
+	return false;
+}
+
+bool stack_metric_known(const struct model *model, enum render_metric metric)
+{
+	switch (metric) {
+	case RENDER_COPIED:
+		return !model->faults_unknown && !model->copies_unknown;
+	case RENDER_FAULTS:
+		return !model->faults_unknown;
+	case RENDER_RESIDENT:
+		return resident_known(model);
+	case RENDER_STALLED:
+		return model->stalls_known;
+	case RENDER_CACHED:
+		return model->cache_known;
+	case RENDER_KERNEL:
+		return model->kernel_known;
+	case RENDER_HUGE:
+		return model->extras & PYMEM_EXTRA_HUGE;
+	case RENDER_SWAPPED_IN:
+	case RENDER_SWAP_WAIT:
+		return model->extras & PYMEM_EXTRA_WAITS;
+	case RENDER_GROWN:
+	case RENDER_FREED:
+	case RENDER_NET:
+	case RENDER_METRICS:
+		break;
+	}
+	return true;
+}
+
+const char *stack_metric_unit(enum render_metric metric)
+{
+	if (metric == RENDER_STALLED || metric == RENDER_SWAP_WAIT)
+		return "nanoseconds";
+	return metric == RENDER_FAULTS ? "count" : "bytes";
+}
+
 static bool is_empty(const struct stack_row *row)
 {
 	for (int i = 1; i < RENDER_METRICS; i++)
@@ -57,6 +116,27 @@ static int pass_lost(const struct model_process *process, const int64_t *lost_by
 	return err;
 }
 
+/* What no line has of figures that are counted only if they are asked for. */
+static int pass_lost_events(const struct model *model, const struct model_process *process,
+			    stack_row_fn *fn, void *arg)
+{
+	struct stack_row huge = {.process = process, .instead = "[unattributed: huge pages]"};
+	struct stack_row swap = {.process = process, .instead = "[unattributed: swap]"};
+	int err = 0;
+
+	for (int i = 0; i < PYMEM_LOSS_COUNT && !err; i++) {
+		struct stack_row row = {.process = process, .instead = stack_row_losses[i]};
+
+		row.amounts[RENDER_CACHED] = (int64_t)process->cached_lost_bytes[i];
+		row.amounts[RENDER_KERNEL] = process->kernel_lost_bytes[i];
+		err = pass_on(&row, fn, arg);
+	}
+	huge.amounts[RENDER_HUGE] = (int64_t)model_huge_bytes(model, process->lost_extras);
+	swap.amounts[RENDER_SWAPPED_IN] = (int64_t)process->lost_extras[PYMEM_EXTRA_SWAPPED_IN];
+	swap.amounts[RENDER_SWAP_WAIT] = (int64_t)process->lost_extras[PYMEM_EXTRA_SWAPIN_NS];
+	return err ?: pass_on(&huge, fn, arg) ?: pass_on(&swap, fn, arg);
+}
+
 /* What is resident and no line touched first. */
 static int pass_untouched(const struct model_process *process, stack_row_fn *fn, void *arg)
 {
@@ -73,6 +153,7 @@ static int pass_untouched(const struct model_process *process, stack_row_fn *fn,
 static int pass_node(const struct model *model, const struct model_process *process, size_t at,
 		     const struct model_location *thread, stack_row_fn *fn, void *arg)
 {
+	const struct model_node_events *events = model_node_events(process, at);
 	const struct model_node *node = &process->nodes[at];
 	struct stack_row row = {
 		.process = process, .node = at, .thread = thread, .truncated = node->truncated};
@@ -84,6 +165,14 @@ static int pass_node(const struct model *model, const struct model_process *proc
 	row.amounts[RENDER_FAULTS] = node->faults;
 	row.amounts[RENDER_RESIDENT] = node->resident_bytes;
 	row.amounts[RENDER_STALLED] = (int64_t)node->stalled_ns;
+	if (events) {
+		row.amounts[RENDER_CACHED] = (int64_t)events->cached_bytes;
+		row.amounts[RENDER_KERNEL] = events->kernel_bytes;
+		row.amounts[RENDER_HUGE] = (int64_t)(events->huge_pages * model->huge_page_bytes +
+						     events->collapse_filled_bytes);
+		row.amounts[RENDER_SWAPPED_IN] = (int64_t)events->swapped_in_bytes;
+		row.amounts[RENDER_SWAP_WAIT] = (int64_t)events->swap_wait_ns;
+	}
 	return pass_on(&row, fn, arg);
 }
 
@@ -116,6 +205,8 @@ int stack_rows_of(const struct model *model, const struct model_process *process
 	stalls.amounts[RENDER_STALLED] = (int64_t)process->lost_stall_ns;
 	if (!err)
 		err = pass_on(&faults, fn, arg) ?: pass_on(&stalls, fn, arg);
+	if (!err)
+		err = pass_lost_events(model, process, fn, arg);
 	return err ?: pass_untouched(process, fn, arg);
 }
 

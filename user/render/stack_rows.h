@@ -30,6 +30,12 @@ struct stack_row {
 #define STACK_ROW_UNKNOWN  "[resident, unknown]"
 extern const char *const stack_row_losses[PYMEM_LOSS_COUNT];
 
+/* The names of metrics: those of --metric. And whether the model has it. */
+extern const char *const stack_metric_names[RENDER_METRICS];
+bool stack_metric_known(const struct model *model, enum render_metric metric);
+/* In what it is measured: "bytes", "count", "nanoseconds". */
+const char *stack_metric_unit(enum render_metric metric);
+
 /* Anything but 0 ends the walk, which returns it. */
 typedef int stack_row_fn(const struct stack_row *row, void *arg);
 

@@ -369,8 +369,7 @@ static int end_profile(struct profiler *p)
 	 * as its reader likes. */
 	err = p->options.command ? launch_let_go(&p->launch) : 0;
 	session_detach(p->session);
-	if (p->tracker.groups)
-		cgroup_book_end(p->tracker.groups);
+	tracker_end_groups(&p->tracker);
 	if (!err)
 		err = tracker_end(&p->tracker);
 	p->ended = !err;

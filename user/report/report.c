@@ -123,6 +123,7 @@ int report_add_image(const struct counts_image *image, void *arg)
 	take_record(b, p, image);
 	p->exited = image->ended;
 	p->memory_group = image->memory_group;
+	p->memory_moved = image->memory_moved;
 	p->began = image->began;
 	tally(&b->tallies, image);
 	report_note_quotas(b, image);

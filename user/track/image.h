@@ -21,6 +21,7 @@ struct image { /* the user-space half of struct pymem_proc */
 	char *cgroup;
 	char *memory_cgroup;   /* as cgroup_memory_name() gave it last; NULL: it never did */
 	unsigned memory_group; /* as cgroup_book_see() gives it */
+	bool memory_moved;     /* it was in another group at the end */
 	char python[32];       /* "": not identified */
 	struct py_layout layout;
 	uint64_t runtime, interp_head; /* session_target's, of an identified one */

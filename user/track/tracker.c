@@ -103,6 +103,21 @@ void tracker_describe(struct tracker *tracker, struct image *image)
 			cgroup_book_see(tracker->groups, image->pid, image->cgroup, image->started);
 }
 
+void tracker_end_groups(struct tracker *tracker)
+{
+	struct image *image, *next;
+
+	if (!tracker->groups)
+		return;
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		image->memory_moved =
+			!image->dead && image->memory_group &&
+			cgroup_book_has_left(tracker->groups, image->pid, image->memory_group);
+	}
+	cgroup_book_end(tracker->groups);
+}
+
 /* A child begins in its parent's control group. */
 static int inherit(struct image *image, const struct image *parent, bool identified)
 {

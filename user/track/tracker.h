@@ -161,6 +161,10 @@ bool tracker_is_busy(const struct tracker *tracker);
  * probes. */
 bool tracker_has_work(const struct tracker *tracker);
 
+/* Reads what the groups use at the end, and which processes are in others by then. Nothing if
+ * nobody asks. Call it before tracker_end(). */
+void tracker_end_groups(struct tracker *tracker);
+
 /* To be called after session_detach(): handles what is left. 0 or -errno. */
 int tracker_end(struct tracker *tracker);
 

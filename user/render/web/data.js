@@ -15,7 +15,14 @@ const METRICS = {
   copied: ['Copied', 'bytes', 'Pages copied because a stack wrote to what was shared after a fork'],
   faults: ['Faults', 'count', 'Page faults, minor and major'],
   stalled: ['Stalled', 'ns', 'Time for which threads waited until they had freed memory themselves'],
+  cached: ['Cached', 'bytes', 'What stacks brought of files into the page cache'],
+  kernel: ['Kernel', 'bytes', 'Memory of the kernel itself: what it took for a stack, less what it has freed since'],
+  huge: ['Huge pages', 'bytes', 'What huge pages filled where a stack touched them first'],
+  swapped: ['Swapped in', 'bytes', 'What stacks brought back from swap'],
+  'swap-wait': ['Swap wait', 'ns', 'Time for which threads waited for what was swapped out'],
 }
+// It takes an option to measure these, so they are not missed.
+const ASKED = ['stalled', 'cached', 'kernel', 'huge', 'swapped', 'swap-wait']
 
 function unpack_tree(steps) {
   let count = 0
@@ -100,7 +107,7 @@ export class Metric {
     this.up = sums_of(this.amounts, amount => amount > 0)
     this.down = sums_of(this.amounts, amount => amount < 0)
     this.whole = this.up.at(-1) + this.down.at(-1)
-    this.signed = name === 'net'
+    this.signed = name === 'net' || name === 'kernel'
   }
 
   // The indices of the amounts of frames from `from` to before `to`.
@@ -140,14 +147,13 @@ export class Metric {
 // {name: {at, amounts}}; `of(name)`: the metric's lists.
 function unpack_rows(of) {
   const rows = {}
-  for (const name of ['grown', 'freed', 'resident', 'copied', 'faults', 'stalled']) rows[name] = unpack_figures(of(name))
+  for (const name of ['grown', 'freed', 'resident', 'copied', 'faults', ...ASKED]) rows[name] = unpack_figures(of(name))
   rows.net = of('net').at ? unpack_figures(of('net')) : difference(rows.grown, rows.freed)
   return rows
 }
 
-// It takes an option to measure stalls, so they are not missed.
 function shown(figures) {
-  return Object.keys(METRICS).filter(name => name !== 'stalled' || figures[name].known)
+  return Object.keys(METRICS).filter(name => !ASKED.includes(name) || figures[name].known)
 }
 
 export function unpack_metrics(figures) {

@@ -17,6 +17,11 @@ const FIRST = {
   cow_faults: ['Copied', 'Pages that its writes copied'],
   faults: ['Faults', 'Page faults, minor and major'],
   stalled_ns: ['Stalled', 'Time for which its threads waited until they had freed memory themselves'],
+  cached_bytes: ['Cached', 'What it brought of files into the page cache'],
+  kernel_bytes: ['Kernel', 'Memory of the kernel itself that was taken for it and is there'],
+  huge_pages: ['Huge pages', 'Huge pages that became resident as a whole'],
+  swapped_in_bytes: ['Swapped in', 'What it brought back from swap'],
+  swap_wait_ns: ['Swap wait', 'Time for which its threads waited for what was swapped out'],
   minor_faults: ['Minor faults', ''],
   peak_bytes: ['Peak RSS', 'Highest RSS of the process seen while the line ran'],
 }
@@ -52,8 +57,8 @@ class Lines {
   }
 
   metric(name) {
-    if (name === 'stalled_ns') return TIME
-    return name.endsWith('_bytes') || name === 'cow_faults' ? { ...BYTES, signed: /^(increment|total)/.test(name) } : COUNT
+    if (name.endsWith('_ns')) return TIME
+    return name.endsWith('_bytes') || name === 'cow_faults' ? { ...BYTES, signed: /^(increment|total|kernel)/.test(name) } : COUNT
   }
 
   value(name, row) {
