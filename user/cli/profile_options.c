@@ -50,11 +50,13 @@ const struct option_choice profile_events[] = {
 	{"kernel", PROFILE_KERNEL},	{},
 };
 
-/* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */
+/* Of -l, --functions and --engine, the last one counts. But `auto` does not undo the others: it asks
+ * for no engine. */
 static const struct option_choice engines[] = {
 	{"auto", OPTION_KEEP},
 	{"walk", PROFILE_WALK},
 	{"lines", PROFILE_LINES},
+	{"functions", PROFILE_FUNCTIONS},
 	{},
 };
 
@@ -78,6 +80,7 @@ const struct option_row profile_rows[] = {
 	ROW_TOP("20", "show the first N lines of each process ({}); 0: all"),
 	PROFILE_ROW_FUNCTION,
 	PROFILE_ROW_LINES,
+	PROFILE_ROW_FUNCTIONS,
 	PROFILE_ROW_SORT,
 	PROFILE_ROW_BY,
 	{.name = "memory",
@@ -241,7 +244,8 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 		return options_complain(command, "-o and --record name the same file");
 	int jobs = (o->pid_count || o->names) + o->all + (o->command != NULL);
 
-	o->lines = o->engine == PROFILE_LINES;
+	o->lines = o->engine != PROFILE_WALK;
+	o->functions = o->engine == PROFILE_FUNCTIONS;
 	o->touched |= o->sort == MODEL_SORT_RESIDENT || o->metric == RENDER_RESIDENT;
 	if (o->touched && (o->no_faults || o->no_syscalls))
 		return options_complain(command,

@@ -73,7 +73,7 @@
 	KNOB(room_stacks, __u32)                                   \
 	KNOB(room_vmcalls, __u32)                                  \
 	KNOB(room_codes, __u32)                                    \
-	KNOB(room_lines, __u32)                                    \
+	KNOB(room_lines, __u32)                                    	KNOB(by_function, __u32)                                   \
 	KNOB(room_threads, __u32)                                  \
 	KNOB(count_only, __u32)                                    \
 	KNOB(count_faults, __u32)                                  \

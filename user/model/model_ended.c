@@ -15,6 +15,7 @@
 #define PROCESS_BYTES 768
 #define LINE_BYTES    (sizeof(struct model_line) + 128)
 #define NODE_BYTES    (sizeof(struct model_node) + 32)
+#define FUNCTION_BYTES (sizeof(struct model_function) + 128)
 
 static size_t bytes_of(const struct model_process *process)
 {
@@ -24,6 +25,7 @@ static size_t bytes_of(const struct model_process *process)
 		bytes += process->lines[i].kernel ? sizeof(*process->lines[i].kernel) + 16 : 0;
 	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
 	bytes += process->node_count * NODE_BYTES;
+	bytes += process->function_count * FUNCTION_BYTES;
 	for (i = 0; i < process->cached_file_count; i++)
 		bytes += sizeof(struct model_cached_file) + sizeof(void *) + 32 +
 			 (process->cached_files[i]->path ? strlen(process->cached_files[i]->path)

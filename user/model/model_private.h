@@ -51,6 +51,7 @@ struct process {
 		const struct model_location *location;
 		struct pymem_line counted;
 		uint64_t peak_before_pages, usage_before_pages;
+		bool function; /* of calls of a function, not of a line */
 	} * runs;
 	size_t run_count, run_room;
 	struct model_cached_file *files; /* in the order in which they came */
@@ -110,6 +111,13 @@ const char *model_intern(struct book *book, const char *text);
 /* Frees the strings and locations that no frozen process uses. The model must have no other
  * processes. 0, or -ENOMEM: then unused strings stay. */
 int model_book_collect(struct book *book);
+
+/* model_functions.c: computes the functions of a process. 0 or -ENOMEM. */
+int model_compute_functions(const struct book *book, struct model_process *process);
+/* Makes `sum` have the functions of all these processes; the caller frees sum->functions. 0 or
+ * -ENOMEM. */
+int model_sum_functions(struct model_process *sum, struct model_process *const *processes,
+			size_t count);
 
 /* The index of the process's stack with these frames, which is added if it is new. Or -ENOMEM. */
 ssize_t model_take_stack(struct book *book, struct process *process,

@@ -39,6 +39,7 @@ static uint64_t description(const struct counts_image *image)
 				    image->held,
 				    image->lines,
 				    image->lines_late,
+				    image->functions,
 				    (uint64_t)image->lines_error,
 				    image->record->user};
 	uint64_t hash = 0xcbf29ce484222325ull;

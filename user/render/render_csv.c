@@ -26,8 +26,9 @@ static const char head[] = "pid,program,where,row,file,line,function,"
 #define CALL_COLUMNS(id, name) "," name "_calls," name "_bytes"
 	PYMEM_VMCALLS(CALL_COLUMNS)
 #undef CALL_COLUMNS
-		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes,kernel_bytes\n";
-#define FIGURES (26 + 2 * PYMEM_VMCALL_COUNT)
+		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes,kernel_bytes,"
+		"self_bytes\n";
+#define FIGURES (27 + 2 * PYMEM_VMCALL_COUNT)
 
 /* The figures of a row, in the order of the head. */
 struct figures {
@@ -38,14 +39,21 @@ struct figures {
 	unsigned count;
 };
 
-/* Where rows without a line have their figure. */
+/* Where rows without a line, and those of functions, have their figures. */
 enum {
 	INCREMENT = 0,
-	RESIDENT = 7,
-	STALLS = FIGURES - 6,
+	PEAK = 4,
+	USAGE,
+	OCCURRENCES,
+	RESIDENT,
+	RUN_INCREMENT,
+	GC = 10,
+	COLLECTIONS,
+	STALLS = FIGURES - 7,
 	STALLED_NS,
-	CACHED = FIGURES - 3,
-	KERNEL = FIGURES - 1
+	CACHED = FIGURES - 4,
+	KERNEL = FIGURES - 2,
+	SELF
 };
 
 static void add(struct figures *f, int64_t value)
@@ -157,6 +165,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add_known(&f, model->cache_known, (int64_t)line->cached.bytes);
 	add_known(&f, model->cache_known, model_cached_there(&line->cached));
 	add_known(&f, model->kernel_known, model_line_kernel_bytes(line));
+	add_known(&f, false, 0);
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);
@@ -183,6 +192,26 @@ static void put_rest(FILE *out, const struct model *model, const struct model_pr
 	put_figures(out, &f);
 }
 
+/* A function has figures of its own. Those of its lines are in rows of theirs. */
+static void put_function(FILE *out, const struct model_process *process,
+			 const struct model_function *function)
+{
+	struct figures f = {};
+
+	f.all[PEAK] = (struct figure){function->peak_bytes >= 0, function->peak_bytes};
+	f.all[USAGE] = (struct figure){function->return_bytes >= 0, function->return_bytes};
+	f.all[OCCURRENCES] = (struct figure){true, (int64_t)function->calls};
+	f.all[RUN_INCREMENT] = (struct figure){true, function->total_bytes};
+	f.all[GC] = (struct figure){true, function->gc_bytes};
+	f.all[COLLECTIONS] = (struct figure){true, (int64_t)function->collections};
+	f.all[SELF] = (struct figure){true, function->self_bytes};
+	put_begin(out, process, "function");
+	put_text(out, function->location->file);
+	fprintf(out, ",%d,", function->location->line);
+	put_text(out, function->location->function);
+	put_figures(out, &f);
+}
+
 static const char *const loss_names[] = {
 #define LOSS_NAME(id, name, text) name,
 	PYMEM_LOSSES(LOSS_NAME)
@@ -205,6 +234,11 @@ static void put_process(FILE *out, const struct model *model, struct model_proce
 	model_sort_lines(process, sort);
 	for (i = 0; i < process->line_count && !ferror(out); i++)
 		put_line(out, process, &process->lines[i], model);
+	for (i = 0; i < process->function_count && !ferror(out); i++)
+		put_function(out, process, &process->functions[i]);
+	if (process->functions_counted)
+		put_rest(out, model, process, "function", "outside", SELF,
+			 model_outside_bytes(process));
 	put_lost(out, model, process, process->lost_bytes);
 	put_rest(out, model, process, "unattributed", "stalls", STALLS,
 		 (int64_t)process->lost_stalls);
