@@ -19,7 +19,7 @@ TASK_MAP(struct pymem_line_stack) line_stacks SEC(".maps");
 BLANK_MAP(, line_blank, struct pymem_line_stack);
 
 __u64 line_misses[PYMEM_LINE_MISS_COUNT];
-__u32 lines_off; /* set before the first of the sources is detached */
+__u32 lines_off;		      /* set before the first of the sources is detached */
 const volatile __u32 by_function = 0; /* runs are those of functions: account/functions.bpf.h */
 
 static __always_inline void miss(__u32 cause)

@@ -366,8 +366,8 @@ static void say_no_function(const struct profile *p)
 		": no such function %s while it was watched; without -f the report lists those "
 		"that did%s\n",
 		p->options.lines && !p->options.functions ? "ran"
-		: p->options.functions			 ? "was called or changed memory"
-							 : "changed memory",
+		: p->options.functions			  ? "was called or changed memory"
+							  : "changed memory",
 		gathers_imports(p) ? ", with -v those of the import system too" : "");
 }
 

@@ -50,8 +50,8 @@ const struct option_choice profile_events[] = {
 	{"kernel", PROFILE_KERNEL},	{},
 };
 
-/* Of -l, --functions and --engine, the last one counts. But `auto` does not undo the others: it asks
- * for no engine. */
+/* Of -l, --functions and --engine, the last one counts. But `auto` does not undo the others: it
+ * asks for no engine. */
 static const struct option_choice engines[] = {
 	{"auto", OPTION_KEEP},
 	{"walk", PROFILE_WALK},

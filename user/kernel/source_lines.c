@@ -66,10 +66,10 @@ const struct event_source source_lines = {
 				.applies = has_uprobes,
 				.allowed = kernel_allows_uprobes,
 				.what = "privileges for --lines, --functions",
-				.remedy =
-					"--lines and --functions can't be used: this kernel asks "
-					"for CAP_SYS_ADMIN where a uprobe is opened; run as root, or "
-					"add it",
+				.remedy = "--lines and --functions can't be used: this kernel asks "
+					  "for CAP_SYS_ADMIN where a uprobe is opened; run as "
+					  "root, or "
+					  "add it",
 			},
 		},
 	.configure = configure,

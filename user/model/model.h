@@ -104,14 +104,15 @@ struct model_line {
 struct model_function {
 	const struct model_location *location; /* its first line */
 	uint64_t calls; /* a generator that goes on is not called once more */
-	/* What its thread changed while it ran, callees included; of a recursion, what the outermost
-	 * call has. */
+	/* What its thread changed while it ran, callees included; of a recursion, what the
+	 * outermost call has. */
 	int64_t total_bytes;
 	int64_t self_bytes; /* what it changed itself: without callees that were seen */
 	int64_t gc_bytes;   /* part of total_bytes: by garbage collections that it started */
 	uint64_t collections;
 	int64_t peak_bytes;   /* highest RSS while it ran; -1: unknown */
-	int64_t return_bytes; /* highest RSS when it returned or yielded; -1: unknown, or it never did */
+	int64_t return_bytes; /* highest RSS when it returned or yielded; -1: unknown, or it never
+				 did */
 	/* While functions are computed: what these two must reach to be known. */
 	int64_t peak_before_bytes, return_before_bytes;
 };
@@ -414,8 +415,8 @@ int model_add_runs_before(struct model *model, struct model_process *process,
 			  const struct model_location *location, uint64_t peak_pages,
 			  uint64_t usage_pages);
 
-/* The same two, of a function instead of a line: `location` is its first line. The process must have
- * functions_counted. */
+/* The same two, of a function instead of a line: `location` is its first line. The process must
+ * have functions_counted. */
 int model_add_calls(struct model *model, struct model_process *process,
 		    const struct model_location *location, const struct pymem_line *calls);
 int model_add_calls_before(struct model *model, struct model_process *process,
@@ -426,8 +427,8 @@ int model_add_calls_before(struct model *model, struct model_process *process,
  * self_bytes of all its functions, the whole change. */
 int64_t model_outside_bytes(const struct model_process *process);
 
-/* Computes lines, functions and charged_bytes of each process from its stacks. Then puts the frozen processes
- * behind the others. May be called again after more was added. 0 or -ENOMEM. */
+/* Computes lines, functions and charged_bytes of each process from its stacks. Then puts the frozen
+ * processes behind the others. May be called again after more was added. 0 or -ENOMEM. */
 int model_compute(struct model *model);
 
 /* The node of the process's tree in which the figures of a stack with these frames are. `thread`:

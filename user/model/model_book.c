@@ -236,8 +236,8 @@ static void mark_death(const struct model_death *death)
 			location_of(death->threads[i].frames[j])->line = 1;
 }
 
-/* Marks the locations that lines, functions, paths, trees and last words of frozen processes use. Their line
- * numbers are computed anew later, so the mark is kept in them. */
+/* Marks the locations that lines, functions, paths, trees and last words of frozen processes use.
+ * Their line numbers are computed anew later, so the mark is kept in them. */
 static void mark(struct book *book)
 {
 	const struct model_process *process;

@@ -12,9 +12,9 @@
 
 /* Rough memory of a process, including what the caller keeps for it; of a line, including its
  * location and names. */
-#define PROCESS_BYTES 768
-#define LINE_BYTES    (sizeof(struct model_line) + 128)
-#define NODE_BYTES    (sizeof(struct model_node) + 32)
+#define PROCESS_BYTES  768
+#define LINE_BYTES     (sizeof(struct model_line) + 128)
+#define NODE_BYTES     (sizeof(struct model_node) + 32)
 #define FUNCTION_BYTES (sizeof(struct model_function) + 128)
 
 static size_t bytes_of(const struct model_process *process)

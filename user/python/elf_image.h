@@ -18,7 +18,7 @@ struct elf_image {
 	bool has_function_probe; /* has the USDT probe python:function__entry, and it can be used */
 	/* 3.11: that one is silent unless the line probe's semaphore is up. */
 	bool entry_wants_line;
-	uint64_t runtime_vaddr;	 /* value of the symbol _PyRuntime (3.6: _PyThreadState_Current) */
+	uint64_t runtime_vaddr; /* value of the symbol _PyRuntime (3.6: _PyThreadState_Current) */
 	uint64_t interp_head_vaddr; /* 3.6 with .symtab: value of interp_head; else 0 */
 	/* Page-aligned p_vaddr of the PT_LOAD that maps file offset 0. A symbol's address in memory
 	 * is value + (start of the mapping of offset 0 - load_vaddr). */

@@ -47,9 +47,9 @@ struct elf_probe_site {
 struct elf_probe_sites {
 	unsigned count[ELF_PROBES];
 	struct elf_probe_site site[ELF_PROBES][ELF_PROBE_SITES_MOST];
-	/* A place that no thread comes to, since it is that of another probe that nobody wants, with
-	 * the semaphore of the line probe. Attached there, a program raises that semaphore without
-	 * an event for each line. `offset` 0: there is none. */
+	/* A place that no thread comes to, since it is that of another probe that nobody wants,
+	 * with the semaphore of the line probe. Attached there, a program raises that semaphore
+	 * without an event for each line. `offset` 0: there is none. */
 	struct elf_probe_site quiet;
 	/* 3.11: the entry probe is silent until that semaphore is up (elf_image.entry_wants_line).
 	 * Whoever knows the version sets it. */

@@ -159,8 +159,8 @@ static bool follow_script(char *name, size_t size)
 
 static bool has_what(const struct elf_image *image, unsigned needs)
 {
-	bool probes = needs & PROBE_FILE_FUNCTIONS ? image->has_function_probe
-						   : image->has_line_probe;
+	bool probes =
+		needs & PROBE_FILE_FUNCTIONS ? image->has_function_probe : image->has_line_probe;
 
 	return image->is_python && probes && (image->fixed_address || !(needs & PROBE_FILE_FIXED));
 }

@@ -316,8 +316,7 @@ bool answer_is_counted_only(const struct answer *a, size_t still)
 {
 	return (a->options->host || still > STILL_MOST) && answer_is_still(a) &&
 	       !answer_was_killed(a) && !a->process->note && !a->row_count &&
-	       !a->process->function_count &&
-	       !model_lost_bytes(a->process);
+	       !a->process->function_count && !model_lost_bytes(a->process);
 }
 
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,

@@ -90,8 +90,8 @@ static void print_sum(struct answer *a, const struct shown *shown, int64_t bytes
 	char amount[40];
 
 	parts_size(amount, sizeof(amount), bytes, true);
-	fprintf(a->out, "%*s%*s%*s  ", FIGURE, "", FIGURE, amount,
-		(int)shown->total - 2 * FIGURE, "");
+	fprintf(a->out, "%*s%*s%*s  ", FIGURE, "", FIGURE, amount, (int)shown->total - 2 * FIGURE,
+		"");
 	text_wrap(a->out, what, shown->total + 2, a->options->width, shown->total + 2);
 	fputc('\n', a->out);
 }
@@ -130,9 +130,9 @@ void answer_functions(struct answer *a, size_t most)
 		print_figures(a, &shown, &p->functions[i]);
 		fputs("  ", a->out);
 		answer_place(a->out, a, p->functions[i].location,
-			     !width			 ? 0
+			     !width			? 0
 			     : width > shown.total + 10 ? width - shown.total - 2
-							 : 8);
+							: 8);
 		fputc('\n', a->out);
 	}
 	print_rest(a, &shown, rows);

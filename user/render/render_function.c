@@ -26,8 +26,8 @@ struct view { /* one function of one process */
 	const struct model_line *lines; /* of the function, sorted by line number */
 	size_t count;
 	const struct model_function *calls; /* what the exact engine counted of it; NULL: nothing */
-	bool changed; /* the source has changed since the process started */
-	bool cut;     /* only lines with figures are shown */
+	bool changed;			    /* the source has changed since the process started */
+	bool cut;			    /* only lines with figures are shown */
 };
 
 struct lexer {		/* state between two lines of Python */
@@ -222,8 +222,7 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 	}
 }
 
-static void print_file_name(struct view *view, const struct model_location *location,
-			    bool function)
+static void print_file_name(struct view *view, const struct model_location *location, bool function)
 {
 	const char *file = location->file;
 	unsigned width = view->options->width;
