@@ -238,6 +238,19 @@ static int check_events(const struct command *command, const struct profile_opti
 	return 0;
 }
 
+/* Formats that have no place for functions would show nothing of what was asked for. */
+static int check_functions(const struct command *command, const struct profile_options *o)
+{
+	const struct renderer *renderer = renderer_find(o->format ?: "table");
+
+	if (!o->functions || o->record || renderer->functions)
+		return 0;
+	return options_complain(command,
+				"--functions is for --format table, json and csv, and for --record: "
+				"--format %s has lines only",
+				renderer->name);
+}
+
 int profile_options_check_jobs(const struct command *command, struct profile_options *o)
 {
 	if (o->record && o->output && !strcmp(o->record, o->output))
@@ -259,7 +272,7 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 		o->events |= PROFILE_CACHE | PROFILE_KERNEL;
 	if (o->sort == MODEL_SORT_KERNEL)
 		o->events |= PROFILE_KERNEL;
-	if (check_events(command, o))
+	if (check_events(command, o) || check_functions(command, o))
 		return -EINVAL;
 	if (jobs == 1)
 		return 0;

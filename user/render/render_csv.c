@@ -276,5 +276,6 @@ static int csv_emit(FILE *out, struct model *model, const struct render_options 
 const struct renderer render_csv = {
 	.name = "csv",
 	.only_rows = true,
+	.functions = true,
 	.emit = csv_emit,
 };

@@ -495,5 +495,6 @@ const struct renderer render_json = {
 	.name = "json",
 	.groups = true,
 	.memory = true,
+	.functions = true,
 	.emit = json_emit,
 };

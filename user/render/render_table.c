@@ -492,5 +492,6 @@ const struct renderer render_table = {
 	.groups = true,
 	.memory = true,
 	.redraws = true,
+	.functions = true,
 	.emit = table_emit,
 };
