@@ -180,7 +180,7 @@ static void test_ended(void **state)
 	char name[32];
 	int gone = 0;
 
-	p->rss_end_bytes = 1000000 * PAGE;
+	p->rss_end_bytes = 1000000ll * PAGE;
 	add(model, p, "kept", 1, 5, 2);
 	assert_int_equal(model_freeze(model), 0);
 	other = add_process(model, 2);

@@ -244,15 +244,6 @@ static void print_file_name(struct view *view, const struct model_location *loca
 	fputs("\n\n", view->out);
 }
 
-/* Prints what the exact engine counted of the function, if it counted any. */
-static void print_calls(const struct view *view)
-{
-	if (!view->calls)
-		return;
-	parts_calls(view->out, view->options, view->calls);
-	fputc('\n', view->out);
-}
-
 static bool knows_runs(const struct view *view)
 {
 	size_t i;
@@ -304,7 +295,10 @@ static void print_function(struct view *view)
 		     room && room < 5 * (FIGURE_LEAST + 2) ? 9 : FIGURE_LEAST, room,
 		     view->options->sort);
 	print_file_name(view, view->lines->location, true);
-	print_calls(view);
+	if (view->calls) {
+		parts_calls(view->out, view->options, view->calls);
+		fputc('\n', view->out);
+	}
 	parts_style(view->out, view->options, STYLE_HEAD);
 	fputs("Line # ", view->out);
 	parts_titles(view->out, &columns);
@@ -434,7 +428,7 @@ static void print_idle(struct view *view, const struct model_line *lines, size_t
 		}
 		headed = true;
 		print_file_name(view, view->calls->location, true);
-		print_calls(view);
+		parts_calls(view->out, view->options, view->calls);
 	}
 }
 
