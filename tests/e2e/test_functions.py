@@ -197,6 +197,40 @@ def test_thrown_into(function_python):
     assert bool([n for n in report.data["notes"] if "entry was not seen" in n]) is not told, report.data["notes"]
 
 
+MANY = """
+import os
+os.read(0, 1)
+made = {}
+for i in range(3000):
+    exec("def f%d(): return bytearray(1)" % i, made)
+    made["f%d" % i]()
+os.write(1, b"called\\n")
+os.read(0, 1)
+"""
+
+
+def test_more_than_there_is_room_for(some_function_python):
+    """Functions that the table has no room for are missed by name; the others are right, and all adds up."""
+    with subprocess.Popen(some_function_python.command + ["-c", MANY], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          env=harness.environment()) as target:
+        harness.rss_at_rest(target.pid)
+        with harness.Tool("--functions", "--max-stacks", 1024, "-p", target.pid) as tool:
+            tool.attached()
+            target.stdin.write(b"\n")
+            target.stdin.flush()
+            assert harness.Lines(target.stdout).next() == b"called"
+            harness.rss_at_rest(target.pid)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        target.stdin.close()
+    image = report.image(target.pid)
+    check_functions(image)
+    made = [f for f in image["functions"] if re.match(r"f\d+$", f["function"])]
+    assert 100 <= len(made) <= 1024 and all(f["calls"] == 1 for f in made), len(made)
+    said = [n for n in report.data["notes"] if "raise --max-stacks" in n]
+    assert said, report.data["notes"]
+
+
 def test_children(function_python):
     """A forked child's functions are counted, from the moment it is known."""
     target, truth, report = functions_of(function_python, "lines_fork")

@@ -30,6 +30,7 @@ import serving  # noqa: E402
 import test_cache  # noqa: E402
 import test_ends  # noqa: E402
 import test_extras  # noqa: E402
+import test_functions  # noqa: E402
 import test_kernel  # noqa: E402
 import test_last_words  # noqa: E402
 import test_memory_cgroup  # noqa: E402
@@ -44,11 +45,13 @@ AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "co
            "shared", "huge", "seed", "numpy_temporaries", "smp")
 LINES = ("seed", "threads", "fork", "numpy_temporaries")
 # What CI has time for: what a kernel could do differently.
-SHORT = ("check", "short_verifier", "short_amounts", "vm_calls", "counted_lines", "kill_9", "serve",
+SHORT = ("check", "short_verifier", "short_amounts", "vm_calls", "counted_lines", "counted_functions", "kill_9",
+         "serve",
          "births_watch", "births_burst", "last_words", "page_cache")
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
-FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "killed_check", "kill_9",
+FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "counted_functions", "killed_check",
+        "kill_9",
         "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
         "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup")
 # With more CPUs than two: what depends on their number.
@@ -439,6 +442,23 @@ def counted_lines():
         # A fault's page may be told of one fault late before 6.2.
         slack = (16 + want["occurrences"]) * 4096
         assert abs(got - want["run_increment"]) <= slack, (label, got, want)
+
+
+def counted_functions():
+    """The exact engine, of functions: calls to the one, increments to some pages."""
+    with harness.Target(PYTHON, "calls") as target:
+        with harness.Tool("--functions", "-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            harness.rss_at_rest(target.pid)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        assert target.end() == 0
+    report.check_conservation(target.pid)
+    image = report.image(target.pid)
+    test_functions.check_functions(image)
+    # A fault's page may be told of one fault late before 6.2.
+    test_functions.check_truth(None, target, truth, image, test_functions.SLACK + 64 * 4096)
 
 
 def serve():
