@@ -116,8 +116,8 @@ QUIET = 0x6100  # of a probe that nobody wants
                     "a file with function probes and no others, whose name leads to another file; and one whose other "
                     "probes are in the way of those that --functions wants")
 @pytest.mark.parametrize("lines, version, others", [
-    (0, 0x030f00f0, ()), (1, 0x030b00f0, (QUIET,)), (1, 0x030b00f0, (fake_python.SITES["line"],)),
-    (1, 0x030b00f0, (0, fake_python.SEMAPHORE, 1 << 40))], ids=["functions", "quiet", "the-same", "nowhere"])
+    (0, 0x030c00f0, ()), (1, 0x030b00f0, (QUIET,)), (1, 0x030b00f0, (fake_python.SITES["line"],)),
+    (1, 0x030b00f0, (0, 1 << 40))], ids=["functions", "quiet", "the-same", "nowhere"])
 def test_function_probes(swapper, tmp_path, lines, version, others):
     """What is attached is in the file that is mapped: the functions' probes, and at most one place more, which is
     one that the file has named as a probe."""

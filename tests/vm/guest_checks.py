@@ -600,7 +600,7 @@ def last_words_of_host():
 
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
+    kill_9, vm_calls, preempted, counted_lines, counted_functions, serve, memit, accounts, births_watch, births_burst, last_words,
     last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup)}
 
 
