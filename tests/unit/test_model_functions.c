@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* model_functions.c: what a function gets, what is in none, parts of recordings, sums of processes. */
+/* model_functions.c: what a function gets, what is in none, parts of recordings, sums of processes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,9 +52,8 @@ static void add(struct model *model, struct model_process *p, const char *name, 
 					   .usage_pages = 100 + calls,
 					   .peak_pages = 150 + calls};
 
-	assert_int_equal(model_add_calls(model, p, model_location(model, "x.py", name, 3, 3),
-					 &counted),
-			 0);
+	assert_int_equal(
+		model_add_calls(model, p, model_location(model, "x.py", name, 3, 3), &counted), 0);
 }
 
 static const struct model_function *find(const struct model_process *p, const char *name)
@@ -124,9 +124,8 @@ static void test_unknown(void **state)
 	assert_int_equal(
 		model_add_calls_before(model, p, model_location(model, "x.py", "f", 3, 3), 152, 90),
 		0);
-	assert_int_equal(model_add_calls(model, p, model_location(model, "x.py", "h", 3, 3),
-					 &running),
-			 0);
+	assert_int_equal(
+		model_add_calls(model, p, model_location(model, "x.py", "h", 3, 3), &running), 0);
 	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(find(p, "f")->peak_bytes, -1);
 	assert_int_equal(find(p, "f")->return_bytes, 101 * PAGE);

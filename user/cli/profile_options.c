@@ -245,10 +245,11 @@ static int check_functions(const struct command *command, const struct profile_o
 
 	if (!o->functions || o->record || renderer->functions)
 		return 0;
-	return options_complain(command,
-				"--functions is for --format table, json and csv, and for --record: "
-				"--format %s has lines only",
-				renderer->name);
+	return options_complain(
+		command,
+		"--functions is for --format table, json and csv, and for --record: "
+		"--format %s has lines only",
+		renderer->name);
 }
 
 int profile_options_check_jobs(const struct command *command, struct profile_options *o)

@@ -19,125 +19,116 @@
 /* What both builds have. MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name,
  * type, length). A knob is a constant of BPF that is set before the load. A variable changes while
  * programs run. */
-#define BPF_OF_BOTH(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)                                                                \
-	MAP(procs)                                                                                                      \
-	MAP(blank)                                                                                                      \
-	MAP(dead)                                                                                                       \
-	MAP(tgids)                                                                                                      \
-	MAP(wanted)                                                                                                     \
-	MAP(threads)                                                                                                    \
-	MAP(stacks)                                                                                                     \
-	MAP(vmcalls)                                                                                                    \
-	MAP(codes)                                                                                                      \
-	MAP(subids)                                                                                                     \
-	MAP(layouts)                                                                                                    \
-	MAP(blocks)                                                                                                     \
-	MAP(block_records)                                                                                              \
-	MAP(ring)                                                                                                       \
-	MAP(changes)                                                                                                    \
-	MAP(touched_dirs)                                                                                               \
-	MAP(touched_leaves)                                                                                             \
-	MAP(touched_free)                                                                                               \
-	MAP(touched_firsts)                                                                                             \
-	MAP(kernel_sums)                                                                                                \
-	MAP(kernel_owners)                                                                                              \
-	MAP(kernel_filter)                                                                                              \
-	MAP(cached_places)                                                                                              \
-	MAP(cached)                                                                                                     \
-	MAP(cached_free)                                                                                                \
-	MAP(cache_file_numbers)                                                                                         \
-	MAP(cache_files)                                                                                                \
-	MAP(cache_files_free)                                                                                           \
-	MAP(cache_chunks)                                                                                               \
-	MAP(cpu_offsets)                                                                                                \
-	MAP(lines)                                                                                                      \
-	MAP(line_stacks)                                                                                                \
-	PROGRAM(attach_wanted)                                                                                          \
-	PROGRAM(settle)                                                                                                 \
-	PROGRAM(collect)                                                                                                \
-	PROGRAM(block_command)                                                                                          \
-	PROGRAM(line)                                                                                                   \
-	PROGRAM(function_entry)                                                                                         \
-	PROGRAM(function_return)                                                                                        \
-	PROGRAM(gc_start)                                                                                               \
-	PROGRAM(gc_done)                                                                                                \
-	PROGRAM(lines_settle)                                                                                           \
-	KNOB(nr_cpus, __u32)                                                                                            \
-	KNOB(counter_batch, __u32)                                                                                      \
-	KNOB(follow_children, __u32)                                                                                    \
-	KNOB(watch_host, __u32)                                                                                         \
-	KNOB(payer_images, __u32)                                                                                       \
-	KNOB(all_payers_images, __u32)                                                                                  \
-	KNOB(quota_share, __u32)                                                                                        \
-	KNOB(quota_user_share, __u32)                                                                                   \
-	KNOB(room_stacks, __u32)                                                                                        \
-	KNOB(room_vmcalls, __u32)                                                                                       \
-	KNOB(room_codes, __u32)                                                                                         \
-	KNOB(room_lines, __u32)                                                                                         \
-	KNOB(by_function, __u32) KNOB(room_threads, __u32) KNOB(count_only, __u32) KNOB(                                \
-		count_faults,                                                                                           \
-		__u32) KNOB(own_tgid,                                                                                   \
-			    __u32) KNOB(watch_touched,                                                                  \
-					__u32) KNOB(watch_advice,                                                       \
-						    __u32) KNOB(watch_kernel,                                           \
-								__u32) KNOB(page_bytes,                                 \
-									    __u32) KNOB(kernel_allocs,                  \
-											__u32)                          \
-		KNOB(touched_room, __u32) KNOB(watch_huge, __u32) KNOB(watch_swap, __u32) KNOB(                         \
-			watch_waits,                                                                                    \
-			__u32) KNOB(watch_takers,                                                                       \
-				    __u32) KNOB(tell_changes,                                                           \
-						__u32) KNOB(limits_itself,                                              \
-							    __u32) KNOB(names_rate,                                     \
-									__u32) KNOB(tell_threads,                       \
-										    __u32)                              \
-			KNOB(ring_wakeup_bytes, __u32) VARIABLE(copies_watched, __u32) VARIABLE(                        \
-				lines_off,                                                                              \
-				__u32) VARIABLE(touched_used,                                                           \
-						__u32) VARIABLE(cached_next,                                            \
-								__u32) VARIABLE(cached_used,                            \
-										__u32)                                  \
-				VARIABLE(cache_files_next, __u32) VARIABLE(reading, __u32) VARIABLE(                    \
-					walk_less,                                                                      \
-					__u32) VARIABLE(shed_stacks,                                                    \
-							__u64) VARIABLE(shortened_stacks,                               \
-									__u64) VARIABLE(timed_walks,                    \
-											__u64)                          \
-					VARIABLE(timed_ns, __u64) VARIABLE(dropped_changes, __u64) VARIABLE(            \
-						dropped_messages,                                                       \
-						__u64) VARIABLE(dropped_images,                                         \
-								__u64) VARIABLE(cache_files_used,                       \
-										__u32) VARIABLE(kernel_site_count,      \
-												__u32)                  \
-						VARIABLE(kernel_owners_used, __u32) VARIABLE(                           \
-							cache_look,                                                     \
-							__u32) VARIABLE(cache_emptied,                                  \
-									__u32) ARRAY(line_misses,                       \
-										     __u64,                             \
-										     PYMEM_LINE_MISS_COUNT)             \
-							ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS) ARRAY(     \
-								kernel_sites,                                           \
-								struct pymem_site,                                      \
-								PYMEM_SITES) ARRAY(kernel_held,                         \
-										   __u32,                               \
-										   PYMEM_ACCOUNTS)                      \
-								ARRAY(payers, struct pymem_payer,                       \
-								      PYMEM_PAYERS) ARRAY(places_used,                  \
-											  __u32,                        \
-											  PYMEM_TABLE_COUNT)            \
-									ARRAY(accounts,                                 \
-									      struct                                    \
-									      pymem_account,                            \
-									      PYMEM_ACCOUNTS) ARRAY(mm_filter,          \
-												    __u32,              \
-												    PYMEM_FILTER_SLOTS) \
-										ARRAY(cache_held,                       \
-										      struct                            \
-										      pymem_cache_held,                 \
-										      PYMEM_ACCOUNTS)                   \
-											ARRAY(tgid_filter,              \
-											      __u32,                    \
-											      PYMEM_FILTER_SLOTS)
+#define BPF_OF_MOST(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)           \
+	MAP(procs)                                                 \
+	MAP(blank)                                                 \
+	MAP(dead)                                                  \
+	MAP(tgids)                                                 \
+	MAP(wanted)                                                \
+	MAP(threads)                                               \
+	MAP(stacks)                                                \
+	MAP(vmcalls)                                               \
+	MAP(codes)                                                 \
+	MAP(subids)                                                \
+	MAP(layouts)                                               \
+	MAP(blocks)                                                \
+	MAP(block_records)                                         \
+	MAP(ring)                                                  \
+	MAP(changes)                                               \
+	MAP(touched_dirs)                                          \
+	MAP(touched_leaves)                                        \
+	MAP(touched_free)                                          \
+	MAP(touched_firsts)                                        \
+	MAP(kernel_sums)                                           \
+	MAP(kernel_owners)                                         \
+	MAP(kernel_filter)                                         \
+	MAP(cached_places)                                         \
+	MAP(cached)                                                \
+	MAP(cached_free)                                           \
+	MAP(cache_file_numbers)                                    \
+	MAP(cache_files)                                           \
+	MAP(cache_files_free)                                      \
+	MAP(cache_chunks)                                          \
+	MAP(cpu_offsets)                                           \
+	PROGRAM(attach_wanted)                                     \
+	PROGRAM(settle)                                            \
+	PROGRAM(collect)                                           \
+	PROGRAM(block_command)                                     \
+	KNOB(nr_cpus, __u32)                                       \
+	KNOB(counter_batch, __u32)                                 \
+	KNOB(follow_children, __u32)                               \
+	KNOB(watch_host, __u32)                                    \
+	KNOB(payer_images, __u32)                                  \
+	KNOB(all_payers_images, __u32)                             \
+	KNOB(quota_share, __u32)                                   \
+	KNOB(quota_user_share, __u32)                              \
+	KNOB(room_stacks, __u32)                                   \
+	KNOB(room_vmcalls, __u32)                                  \
+	KNOB(room_codes, __u32)                                    \
+	KNOB(room_threads, __u32)                                  \
+	KNOB(count_only, __u32)                                    \
+	KNOB(count_faults, __u32)                                  \
+	KNOB(own_tgid, __u32)                                      \
+	KNOB(watch_touched, __u32)                                 \
+	KNOB(watch_advice, __u32)                                  \
+	KNOB(watch_kernel, __u32)                                  \
+	KNOB(page_bytes, __u32)                                    \
+	KNOB(kernel_allocs, __u32)                                 \
+	KNOB(touched_room, __u32)                                  \
+	KNOB(watch_huge, __u32)                                    \
+	KNOB(watch_swap, __u32)                                    \
+	KNOB(watch_waits, __u32)                                   \
+	KNOB(watch_takers, __u32)                                  \
+	KNOB(tell_changes, __u32)                                  \
+	KNOB(limits_itself, __u32)                                 \
+	KNOB(names_rate, __u32)                                    \
+	KNOB(tell_threads, __u32)                                  \
+	KNOB(ring_wakeup_bytes, __u32)                             \
+	VARIABLE(copies_watched, __u32)                            \
+	VARIABLE(touched_used, __u32)                              \
+	VARIABLE(cached_next, __u32)                               \
+	VARIABLE(cached_used, __u32)                               \
+	VARIABLE(cache_files_next, __u32)                          \
+	VARIABLE(reading, __u32)                                   \
+	VARIABLE(walk_less, __u32)                                 \
+	VARIABLE(shed_stacks, __u64)                               \
+	VARIABLE(shortened_stacks, __u64)                          \
+	VARIABLE(timed_walks, __u64)                               \
+	VARIABLE(timed_ns, __u64)                                  \
+	VARIABLE(dropped_changes, __u64)                           \
+	VARIABLE(dropped_messages, __u64)                          \
+	VARIABLE(dropped_images, __u64)                            \
+	VARIABLE(cache_files_used, __u32)                          \
+	VARIABLE(kernel_site_count, __u32)                         \
+	VARIABLE(kernel_owners_used, __u32)                        \
+	VARIABLE(cache_look, __u32)                                \
+	VARIABLE(cache_emptied, __u32)                             \
+	ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS)       \
+	ARRAY(kernel_sites, struct pymem_site, PYMEM_SITES)        \
+	ARRAY(kernel_held, __u32, PYMEM_ACCOUNTS)                  \
+	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)            \
+	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)               \
+	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS)      \
+	ARRAY(mm_filter, __u32, PYMEM_FILTER_SLOTS)                \
+	ARRAY(cache_held, struct pymem_cache_held, PYMEM_ACCOUNTS) \
+	ARRAY(tgid_filter, __u32, PYMEM_FILTER_SLOTS)
+
+/* Of the exact engine. */
+#define BPF_OF_PROBES(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
+	MAP(lines)                                         \
+	MAP(line_stacks)                                   \
+	PROGRAM(line)                                      \
+	PROGRAM(function_entry)                            \
+	PROGRAM(function_return)                           \
+	PROGRAM(gc_start)                                  \
+	PROGRAM(gc_done)                                   \
+	PROGRAM(lines_settle)                              \
+	KNOB(room_lines, __u32)                            \
+	KNOB(by_function, __u32)                           \
+	VARIABLE(lines_off, __u32)                         \
+	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)
+
+#define BPF_OF_BOTH(...) BPF_OF_MOST(__VA_ARGS__) BPF_OF_PROBES(__VA_ARGS__)
 
 #define BPF_OF_MODERN(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
 	PROGRAM(find_cpu_offsets)                          \
