@@ -48,7 +48,7 @@ def probes_text(data):
     return measured_on(data, data["scale"]) + table(
         [[c["title"], spread(c["bare"], "%.3f"), spread(c["empty_ns"], "%.0f"), spread(c["lines_ns"], "%.0f"),
           spread(c["ratios"]), target(c["target"])] for c in data["cases"]],
-        ["workload", "bare s", "ns an event, empty", "ns an event, `--lines`", "ratio", "target"])
+        ["workload", "bare s", "ns an event, empty", "ns an event, the engine", "ratio", "target"])
 
 
 def mprun_row(case):

@@ -30,7 +30,14 @@ enum py_layout_flags {
 	PY_LINES_LINETABLE = 1 << 8,   /* 3.10: co_linetable, line deltas only */
 	PY_LINES_LOCATIONS = 1 << 9,   /* 3.11+: location table */
 	PY_TSTATE_CURRENT = 1 << 10, /* 3.6: no _PyRuntime; root symbol is _PyThreadState_Current */
+	PY_ENTRY_AT_RESUME = 1 << 11, /* 3.11: function__entry is told at the instruction RESUME */
 };
+
+/* With PY_ENTRY_AT_RESUME: that instruction, and what it becomes once it has run often. */
+#define PY_RESUME	151
+#define PY_RESUME_QUICK 150
+
+#define PY_OWNED_BY_GENERATOR 1 /* value of FRAME_OWNED_BY_GENERATOR: 3.11 and later */
 
 struct py_layout {
 	__u32 version; /* major << 8 | minor, e.g. 0x30b for 3.11 */

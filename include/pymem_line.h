@@ -8,21 +8,26 @@
 #include <linux/types.h>
 #endif
 
+/* In place of a line's number: the whole function. A profile has either lines or functions. */
+#define PYMEM_LINE_FUNCTION (-1)
+
 /* One line of one code object of one image. */
 struct pymem_line_key {
 	__u32 proc; /* pymem_proc.id */
-	__s32 line;
+	__s32 line; /* or PYMEM_LINE_FUNCTION */
 	__u64 code;
 	__u64 fingerprint;
 };
 
-/* A run of a line goes from its event to the next event of its frame. */
+/* A run of a line goes from its event to the next event of its frame, one of a function from its
+ * entry to its return: a generator yields more than once, but is called once. */
 struct pymem_line {
-	__u64 runs;
-	__s64 pages;	  /* sum over runs: what the thread changed meanwhile, calls included */
-	__s64 once_pages; /* part of `pages`: of runs inside no other run of this code */
-	__s64 row_pages;  /* part of once_pages: of runs inside no run of other code on that line */
-	__s64 gc_pages;	  /* part of `pages`: changed by garbage collections */
+	__u64 runs;	   /* of a function: calls */
+	__s64 pages;	   /* sum over runs: what the thread changed meanwhile, calls included */
+	__s64 once_pages;  /* part of `pages`: of runs inside no other run of this code */
+	__s64 row_pages;   /* part of once_pages: of runs inside no run of other code on that line.
+			    * Of a function: what it changed itself, callees excluded */
+	__s64 gc_pages;	   /* part of `pages`: changed by garbage collections */
 	__u64 collections; /* garbage collections meanwhile */
 	__u64 usage_pages; /* highest RSS of the process at the end of a run */
 	__u64 peak_pages;  /* highest RSS that the thread saw in a run */
@@ -55,10 +60,11 @@ struct pymem_line_frame {
 struct pymem_line_stack {
 	__u32 proc;
 	__u32 depth;
-	__s64 gc_start;	    /* the thread's net_pages when the collection began */
-	__u32 collecting;   /* collections whose start was seen and whose end was not yet */
-	__u32 tid;	    /* 6.1 and older: its key */
-	__u64 arguments[2]; /* of the present event: source_usdt.bpf.c, place_of() */
+	__s64 gc_start;	     /* the thread's net_pages when the collection began */
+	__u32 collecting;    /* collections whose start was seen and whose end was not yet */
+	__u32 tid;	     /* 6.1 and older: its key */
+	__u64 arguments[2];  /* of the present event: place_of() */
+	__s64 settled_pages; /* by function: the thread's net_pages at its last event */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
 };
 
@@ -103,7 +109,9 @@ struct pymem_place_key {
 	X(NO_ROOM, "there was no room for another thread's frames; on 6.1 and older raise "    \
 		   "--max-processes")                                                          \
 	X(DEEP, "in recursions deeper than 128 frames; their callers' lines have the amounts") \
-	X(UNNAMED, "the code object could not be named in time")
+	X(UNNAMED, "the code object could not be named in time")                               \
+	X(UNSEEN, "returns of functions whose entry was not seen, since they ran before, or "  \
+		  "an exception was thrown into them; their callers have the amounts")
 
 enum pymem_line_miss {
 #define PYMEM_LINE_MISS_ENUM(id, text) PYMEM_LINE_MISS_##id,

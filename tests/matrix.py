@@ -22,8 +22,8 @@ FEATURES = {
     "fork": "fork", "exec": "exec", "ends": "sudden end", "free": "free, munmap",
     "cow": "copy-on-write", "shared": "files, shared memory", "huge": "huge pages",
     "subinterpreters": "subinterpreters", "greenlet": "greenlet", "numpy": "numpy",
-    "hostile": "hostile memory", "exact": "`--lines`", "mprun": "package: lines",
-    "memit": "package: memory", "heap": "heap",
+    "hostile": "hostile memory", "exact": "`--lines`", "functions": "`--functions`",
+    "mprun": "package: lines", "memit": "package: memory", "heap": "heap",
 }
 
 # Why a feature may not be tested on an interpreter. What is not here must be tested on each.
@@ -63,6 +63,12 @@ TESTS = {
         "test_a_full_ring_misses_by_name", "test_zombies", "test_reused_pid",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
+    "e2e/test_functions.py": dict.fromkeys((
+        "test_counted", "test_engines_agree", "test_separate_runs_agree", "test_amounts_on_lines",
+        "test_threads_do_not_mix", "test_beyond_the_stack", "test_running_before", "test_thrown_into", "test_children",
+        "test_more_than_there_is_room_for", "test_launched", "test_whole_host", "test_table", "test_few_rows", "test_one_function", "test_csv",
+        "test_recorded", "test_no_probes", "test_lines_name_functions", "test_no_event_for_lines",
+        "test_killed_tool_leaves_nothing"), "functions"),
     "e2e/test_heap.py": dict.fromkeys((
         "test_types", "test_types_only", "test_holders", "test_collector", "test_rss_is_the_kernels",
         "test_target_is_left_as_it_was", "test_refused_by_version", "test_changing_process",
@@ -101,7 +107,7 @@ TESTS = {
 }
 
 # Tests that pass when the interpreter is refused by name.
-REFUSALS = {("e2e/test_lines.py", "test_no_probe"), ("python/test_refused.py", "test_refused"),
+REFUSALS = {("e2e/test_lines.py", "test_no_probe"), ("e2e/test_functions.py", "test_no_probes"), ("python/test_refused.py", "test_refused"),
             ("e2e/test_heap.py", "test_refused_by_version")}
 
 

@@ -25,8 +25,8 @@ column means is in [TESTING.md](TESTING.md#interpreters).
 - **refused**: the program says by name that it can't, and a test asserts that.
 - **-**: not applicable, for the reason given below.
 
-Probes are CPython's own (USDT): `--lines` needs `line`; a build with `entry` has `function__entry`
-only. Debug builds of 3.11 have `line` too, but an assertion of theirs fails once it is on.
+Probes are CPython's own (USDT): `--lines` needs `line`, `--functions` that or `entry`: `function__entry`
+without a line probe. Debug builds of 3.11 have `line` too, but an assertion of theirs fails once it is on.
 """
 
 

@@ -142,6 +142,9 @@ static void print_code(void)
 	FIELD(code_name, PyCodeObject, co_name);
 #if PY_VERSION_HEX >= 0x030b0000
 	FLAG(PY_LINES_LOCATIONS);
+#if PY_VERSION_HEX < 0x030c0000
+	FLAG(PY_ENTRY_AT_RESUME);
+#endif
 	FIELD(code_qualname, PyCodeObject, co_qualname);
 	FIELD(code_linetable, PyCodeObject, co_linetable);
 	FIELD(code_bytecode, PyCodeObject, co_code_adaptive);

@@ -19,7 +19,8 @@ TASK_MAP(struct pymem_line_stack) line_stacks SEC(".maps");
 BLANK_MAP(, line_blank, struct pymem_line_stack);
 
 __u64 line_misses[PYMEM_LINE_MISS_COUNT];
-__u32 lines_off; /* set before the first of the sources is detached */
+__u32 lines_off;		      /* set before the first of the sources is detached */
+const volatile __u32 by_function = 0; /* runs are those of functions: account/functions.bpf.h */
 
 static __always_inline void miss(__u32 cause)
 {
@@ -177,7 +178,24 @@ static __always_inline void run_pages(struct pymem_line_stack *ls, __u32 index,
 	__sync_fetch_and_add(&line->pages, pages);
 	if (!(shared & SHARED_CODE))
 		__sync_fetch_and_add(&line->once_pages, pages);
-	if (!shared)
+	if (!shared && !by_function)
+		__sync_fetch_and_add(&line->row_pages, pages);
+}
+
+/* By function: what the thread has changed since its last event, the topmost function did
+ * itself. */
+static __always_inline void self_settle(struct pymem_line_stack *ls, struct pymem_thread *th)
+{
+	__s64 pages = th->net_pages - ls->settled_pages;
+	struct pymem_line *line;
+
+	if (!pages)
+		return;
+	ls->settled_pages = th->net_pages;
+	if (!ls->depth)
+		return;
+	line = line_of(ls, frame_at(ls, ls->depth - 1));
+	if (line)
 		__sync_fetch_and_add(&line->row_pages, pages);
 }
 

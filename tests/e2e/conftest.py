@@ -48,6 +48,12 @@ def probed():
 
 
 @functools.lru_cache(maxsize=None)
+def called():
+    """Names of those with function probes, likewise."""
+    return {name for name, row in rows().items() if "functions" in row.get("engines", [])}
+
+
+@functools.lru_cache(maxsize=None)
 def rows():
     """What `ps` says of each interpreter, by name, and which probes its file has."""
     found = {}
@@ -90,7 +96,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_generate_tests(metafunc):
     """`python`: every interpreter. `python_program`: every program each can run. `line_python`,
-    `line_program`: the same of those with line probes; `plain_python`: those without.
+    `line_program`: the same of those with line probes; `plain_python`: those without. `function_python`,
+    `walked_python`: those with function probes, those without; `some_function_python`: one is enough.
     `some_python`, `old_python` (3.8 to 3.10): one is enough, but for the matrix. `few_python`: the first, the
     oldest and the newest are, where little depends on how an interpreter keeps its frames."""
     for fixture in ("python_program", "line_program"):
@@ -108,9 +115,13 @@ def pytest_generate_tests(metafunc):
         if fixture in metafunc.fixturenames:
             chosen = choice() if matrix.FOLDER else choice()[:most]
             metafunc.parametrize(fixture, chosen, ids=lambda p: p.name)
-    for fixture, wanted in (("line_python", True), ("plain_python", False)):
+    for fixture, names, wanted, most in (
+            ("line_python", probed, True, None), ("plain_python", probed, False, None),
+            ("function_python", called, True, None), ("walked_python", called, False, None),
+            ("some_function_python", called, True, 1)):
         if fixture in metafunc.fixturenames:
-            chosen = [p for p in pythons() if (p.name in probed()) == wanted]
+            chosen = [p for p in pythons() if (p.name in names()) == wanted]
+            chosen = chosen if matrix.FOLDER else chosen[:most]
             metafunc.parametrize(fixture, chosen, ids=lambda p: p.name)
 
 

@@ -17,15 +17,17 @@ def note(provider, name, site, semaphore=DATA + SEMAPHORE, args=b"8@%rdi 8@%rsi 
     return raw + b"\0" * (-len(raw) % 4)
 
 
-def build(padding=0, lines=1, notes_size=None, args=b"8@%rdi 8@%rsi -4@%edx"):
+def build(padding=0, lines=1, notes_size=None, args=b"8@%rdi 8@%rsi -4@%edx", version=0x030c00f0, others=()):
     """The file's bytes. `padding`: notes of another provider; `lines`: places of the line probe;
-    `notes_size`: what the section says of itself (the file is to be made so long)."""
+    `notes_size`: what the section says of itself (the file is to be made so long); `others`: places of
+    another probe of Python's."""
     notes = b"".join(note("python", name, SITES[name], args=args) for name in PROBES[:-1])
     notes += b"".join(note("python", "line", SITES["line"] + i, args=args) for i in range(lines))
+    notes += b"".join(note("python", "audit", site, args=b"") for site in others)
     notes += note("nothing", "at_all", 0x1100, 0) * padding
     body = bytearray(b"\x90" * CODE)
     body[SEMAPHORE:SEMAPHORE + 2] = b"\0\0"
-    struct.pack_into("<Q", body, VERSION_AT, 0x030c00f0)
+    struct.pack_into("<Q", body, VERSION_AT, version)
     names = b"\0_PyRuntime\0Py_Version\0"
     symbol = struct.Struct("<IBBHQQ")
     symbols = symbol.pack(0, 0, 0, 0, 0, 0) + symbol.pack(1, 0x11, 0, 1, RUNTIME_AT, 8) \

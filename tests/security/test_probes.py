@@ -108,6 +108,35 @@ def test_file_replaced_before(swapper, tmp_path):
     assert not changed
 
 
+FUNCTIONS = set(fake_python.PROBES) - {"line"}
+QUIET = 0x6100  # of a probe that nobody wants
+
+
+@pytest.mark.attack("breakpoints in other users' programs",
+                    "a file with function probes and no others, whose name leads to another file; and one whose other "
+                    "probes are in the way of those that --functions wants")
+@pytest.mark.parametrize("lines, version, others", [
+    (0, 0x030c00f0, ()), (1, 0x030b00f0, (QUIET,)), (1, 0x030b00f0, (fake_python.SITES["line"],)),
+    (1, 0x030b00f0, (0, 1 << 40))], ids=["functions", "quiet", "the-same", "nowhere"])
+def test_function_probes(swapper, tmp_path, lines, version, others):
+    """What is attached is in the file that is mapped: the functions' probes, and at most one place more, which is
+    one that the file has named as a probe."""
+    victim = Victim(tmp_path / "victim")
+    library = tmp_path / "libx.so"
+    library.write_bytes(fake_python.build(lines=lines, version=version, others=others, padding=9000))
+    inode = os.stat(library).st_ino
+    os.symlink(tmp_path / "victim", tmp_path / "other")
+    with mapped(swapper, library, tmp_path / "other") as attacker:
+        with harness.Tool("--functions", "-p", attacker.pid) as tool:
+            tool.attached()
+            changed, found = victim.changed(), attached_in(attacker.pid, inode)
+            links = harness.attached_links(tool.process.pid)
+            notes_of(tool)
+    assert not changed, "changed in another program: %s" % ", ".join(map(hex, changed))
+    assert found - {"line"} == FUNCTIONS and links >= len(FUNCTIONS), (found, links)
+    assert ("line" in found) == (lines and QUIET not in others), found
+
+
 LAUNCHER = """
 import subprocess, sys
 print("ready", flush=True)

@@ -64,9 +64,9 @@ int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_f
 	return -ENOENT;
 }
 
-int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file)
+int examiner_find_program(pid_t pid, const char *program, unsigned needs, struct probe_file *file)
 {
-	(void)pid, (void)program, (void)fixed, (void)file;
+	(void)pid, (void)program, (void)needs, (void)file;
 	return -ENOENT;
 }
 

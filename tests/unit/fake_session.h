@@ -489,7 +489,13 @@ void session_each_dropped(const struct session *session,
 	fn(0, "events of a source that dropped none", arg);
 }
 
-/* Used only with --lines. */
+bool session_counts_functions(const struct session *session)
+{
+	(void)session;
+	return false;
+}
+
+/* Used only with --lines and --functions. */
 bool session_places_needed(const struct session *session)
 {
 	(void)session;

@@ -136,7 +136,10 @@ static void test_sites(void **state)
 
 	(void)state;
 	make(&made);
-	assert_int_equal(read_made(&made, made.size, 0, &sites), -ENOENT);
+	/* To count functions no line probe is needed; nor is there a semaphore of it to raise. */
+	assert_int_equal(read_made(&made, made.size, 0, &sites), 0);
+	assert_int_equal(sites.count[ELF_PROBE_LINE], 0);
+	assert_int_equal(sites.quiet.offset, 0);
 	add_note(&made, "line", 0x1060, 0x300c, ARGS);
 	add_note(&made, "line", 0x1070, 0x300c, ARGS);
 	assert_int_equal(read_made(&made, made.size, 0, &sites), 0);
@@ -148,6 +151,9 @@ static void test_sites(void **state)
 	assert_int_equal(sites.site[ELF_PROBE_GC_START][0].semaphore, 0);
 	assert_int_equal(sites.site[ELF_PROBE_GC_START][0].place, 0);
 	assert_int_not_equal(sites.site[ELF_PROBE_LINE][1].place, 0);
+	/* The place of "audit", with the semaphore of lines. */
+	assert_int_equal(sites.quiet.offset, 0x1150);
+	assert_int_equal(sites.quiet.semaphore, 0x310c);
 	/* The file has moved by 0x20 since it was linked. */
 	assert_int_equal(read_made(&made, made.size, 0x520, &sites), 0);
 	assert_int_equal(sites.site[ELF_PROBE_LINE][1].offset, 0x1190);
@@ -156,6 +162,18 @@ static void test_sites(void **state)
 	assert_int_equal(read_made(&made, 1024 * 1024, 0, &sites), 0);
 	assert_int_equal(read_made(&made, 1024 * 1024 + 1, 0, &sites), -EFBIG);
 	assert_int_equal(read_made(&made, UINT64_MAX, 0, &sites), -EFBIG);
+	/* Without another probe there is no such place, or if its own place can't be. */
+	made = (struct made){};
+	add_note(&made, "gc__start", 0x1010, 0, "-4@$1");
+	add_note(&made, "gc__done", 0x1020, 0x3004, "");
+	add_note(&made, "function__return", 0x1030, 0x3006, ARGS);
+	add_note(&made, "line", 0x1060, 0x300c, ARGS);
+	assert_int_equal(read_made(&made, made.size, 0, &sites), -ENOENT);
+	add_note(&made, "function__entry", 0x1040, 0x3008, ARGS);
+	add_note(&made, "audit", 0x3050, 0x300a, "");
+	add_note(&made, "audit", 0x1050, 0, "");
+	assert_int_equal(read_made(&made, made.size, 0, &sites), 0);
+	assert_int_equal(sites.quiet.offset, 0);
 	/* Cut anywhere: it is never read beyond its end, and never has all probes. */
 	for (size_t size = 0; size < made.size - 1; size++)
 		read_made(&made, size, 0, &sites);

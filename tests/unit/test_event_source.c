@@ -414,7 +414,7 @@ static void test_kernel_that_is_refused(void **state)
 	/* Needed only if it is asked for. */
 	k = kernel(false, NULL);
 	k.uprobes = false;
-	refuses(&k, &all, "uprobes", "leave --lines out");
+	refuses(&k, &all, "uprobes", "leave them out");
 	assert_null(event_sources_refusal(&no_lines, &k));
 	/* The first missing need is named; without it the others don't matter. */
 	memset(&k, 0, sizeof(k));
@@ -477,8 +477,8 @@ static void test_check(void **state)
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
-		"uprobes with reference counts (for --lines)\n"
-		"privileges for --lines\n");
+		"uprobes with reference counts (for --lines, --functions)\n"
+		"privileges for --lines, --functions\n");
 }
 
 static void test_check_of_old_kernels(void **state)
@@ -514,7 +514,7 @@ static void test_check_of_old_kernels(void **state)
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
-		"uprobes with reference counts (for --lines)\n");
+		"uprobes with reference counts (for --lines, --functions)\n");
 }
 
 /* True if another source is loaded where this one can't be. */

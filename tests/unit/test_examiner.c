@@ -284,8 +284,8 @@ static void test_program(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		err = probe_file_open_program(names[i], false, &ours);
-		assert_int_equal(examiner_find_program(getpid(), names[i], false, &theirs), err);
+		err = probe_file_open_program(names[i], 0, &ours);
+		assert_int_equal(examiner_find_program(getpid(), names[i], 0, &theirs), err);
 		if (err)
 			continue;
 		assert_true(theirs.fd >= 0 && theirs.fd != ours.fd);

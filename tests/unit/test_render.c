@@ -18,7 +18,7 @@
 #include "goldens.h"
 #include "page_text.h"
 #include "pprof_text.h"
-#include "profiles.h"
+#include "profile_functions.h"
 #include "render/render_parts.h"
 
 static struct rendered render(struct profile *profile, const char *format,
@@ -86,6 +86,14 @@ static const struct golden {
 	 "table",
 	 false,
 	 {.verbose = true, .width = 120, .sort = MODEL_SORT_GROWN}},
+	{"functions-table-120.txt", "table", false, {.verbose = true, .width = 120}},
+	{"functions-answer-100.txt", "table", false, {.width = 100, .top = 3}},
+	{"functions-answer-60.txt", "table", false, {.width = 60, .top = 2}},
+	{"functions-answer-40.txt", "table", false, {.width = 40, .top = 2}},
+	{"functions-one-80.txt", "table", false, {.width = 80, .function = "sum_of_lists"}},
+	{"functions-idle-60.txt", "table", false, {.width = 60, .function = "serve_forever"}},
+	{"functions.json", "json", false, {0}},
+	{"functions.csv", "csv", false, {0}},
 	{"extras.json", "json", false, {.sort = MODEL_SORT_GROWN}},
 	{"cached.json", "json", false, {.sort = MODEL_SORT_CACHED}},
 	{"cached.csv", "csv", false, {.sort = MODEL_SORT_CACHED}},
@@ -180,6 +188,8 @@ static void test_goldens(void **state)
 			profile_fill_stalled(&profile);
 		else if (strstr(goldens[i].name, "memory"))
 			profile_fill_memory(&profile);
+		else if (strstr(goldens[i].name, "functions"))
+			profile_fill_functions(&profile);
 		else if (strstr(goldens[i].name, "extras"))
 			profile_fill_extras(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_CACHED)

@@ -173,6 +173,38 @@ static void test_engine(void **state)
 	expect(g, texts);
 }
 
+/* The same, where functions are counted. */
+static void test_functions(void **state)
+{
+	static const int errors[] = {-ENOTSUP, -ESRCH, -ECANCELED, -EIO};
+	static const char *const texts[] = {
+		"1 process has no function probes that can be used: profiled by the walk engine",
+		"the function probes of 1 process could not be attached: profiled by the walk "
+		"engine",
+		"1 process ended before the function probes could be attached: profiled by the "
+		"walk engine",
+		"the profile ended before the function probes of 1 process could be attached: "
+		"profiled by the walk engine",
+		"1 process ran for a moment before the function probes were attached: functions "
+		"that ran in it have no calls of then",
+		"3 function events not counted: returns of functions whose entry was not seen, "
+		"since they ran before, or an exception was thrown into them; their callers have "
+		"the amounts",
+		NULL,
+	};
+	struct given *g = *state;
+	uint32_t i;
+
+	g->table.facts.functions = true;
+	g->table.facts.line_misses[PYMEM_LINE_MISS_UNSEEN] = 3;
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		table_add_image(&g->table, i + 1)->image.lines_error = errors[i];
+	table_add_image(&g->table, 10)->image.lines = true;
+	g->table.images[i].image.functions = true;
+	g->table.images[i].image.lines_late = true;
+	expect(g, texts);
+}
+
 static void refuse(struct given *g, uint32_t id, enum pymem_table table, uint32_t held)
 {
 	struct table_image *row = table_image(&g->table, id) ?: table_add_image(&g->table, id);
@@ -373,6 +405,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_line_events, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_engine, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_functions, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_quotas, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_many_quotas, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_many_threads, setup, given_teardown),

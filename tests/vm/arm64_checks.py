@@ -91,7 +91,8 @@ def pages_16k():
 
 CHECKS = {f.__name__: f for f in (
     check, accessed_by_processor, accessed_by_kernel, refused, no_faults, killed_check, pages_16k,
-    lines, guest_checks.counted_lines, guest_checks.kill_9, guest_checks.serve, guest_checks.memit)}
+    lines, guest_checks.counted_lines, guest_checks.counted_functions,
+    guest_checks.kill_9, guest_checks.serve, guest_checks.memit)}
 
 
 def main():

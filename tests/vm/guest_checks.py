@@ -31,6 +31,7 @@ import serving  # noqa: E402
 import test_cache  # noqa: E402
 import test_ends  # noqa: E402
 import test_extras  # noqa: E402
+import test_functions  # noqa: E402
 import test_kernel  # noqa: E402
 import test_last_words  # noqa: E402
 import test_memory_cgroup  # noqa: E402
@@ -46,11 +47,13 @@ AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "co
            "shared", "huge", "seed", "numpy_temporaries", "smp")
 LINES = ("seed", "threads", "fork", "numpy_temporaries")
 # What CI has time for: what a kernel could do differently.
-SHORT = ("check", "short_verifier", "short_amounts", "vm_calls", "counted_lines", "kill_9", "serve",
+SHORT = ("check", "short_verifier", "short_amounts", "vm_calls", "counted_lines", "counted_functions", "kill_9",
+         "serve",
          "births_watch", "births_burst", "last_words", "page_cache")
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
-FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "killed_check", "kill_9",
+FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "counted_functions", "killed_check",
+        "kill_9",
         "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
         "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup", "reclaims", "taken", "few_capabilities")
 # With more CPUs than two: what depends on their number.
@@ -508,6 +511,23 @@ def counted_lines():
         assert abs(got - want["run_increment"]) <= slack, (label, got, want)
 
 
+def counted_functions():
+    """The exact engine, of functions: calls to the one, increments to some pages."""
+    with harness.Target(PYTHON, "calls") as target:
+        with harness.Tool("--functions", "-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            harness.rss_at_rest(target.pid)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        assert target.end() == 0
+    report.check_conservation(target.pid)
+    image = report.image(target.pid)
+    test_functions.check_functions(image)
+    # A fault's page may be told of one fault late before 6.2.
+    test_functions.check_truth(None, target, truth, image, test_functions.SLACK + 64 * 4096)
+
+
 def serve():
     """Figures on the page, for an ordinary user's process, against the page tables."""
     path = os.path.join(harness.DATA, "socket")
@@ -646,7 +666,7 @@ def last_words_of_host():
 
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
+    kill_9, vm_calls, preempted, counted_lines, counted_functions, serve, memit, accounts, births_watch, births_burst, last_words,
     last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup, reclaims, taken, few_capabilities,
     hardened.hardened)}
 

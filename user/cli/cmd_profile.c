@@ -191,6 +191,7 @@ static int new_profiler(struct profile *p)
 				.threads = o->threads,
 				.changes = o->record != NULL,
 				.lines = o->lines,
+				.functions = o->functions,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,
 				.ring_bytes = o->ring_bytes,
@@ -245,7 +246,7 @@ static int prepare(struct profile *p)
 
 	status = privilege_check(NULL);
 	if (!status && o->lines)
-		status = privilege_check_lines();
+		status = privilege_check_lines(o->functions);
 	/* First, so that its helper has no copy of anything that comes later. */
 	status = status ?: profile_record_fork(&p->record, o);
 	if (status)
@@ -364,7 +365,9 @@ static void say_no_function(const struct profile *p)
 	fprintf(stderr,
 		": no such function %s while it was watched; without -f the report lists those "
 		"that did%s\n",
-		p->options.lines ? "ran" : "changed memory",
+		p->options.lines && !p->options.functions ? "ran"
+		: p->options.functions			  ? "was called or changed memory"
+							  : "changed memory",
 		gathers_imports(p) ? ", with -v those of the import system too" : "");
 }
 

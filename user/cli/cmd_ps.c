@@ -102,6 +102,8 @@ static json_t *json_of_row(const struct ps_row *row)
 		json_array_append_new(engines, json_string("walk"));
 	if (row->supported && row->python.has_line_probe)
 		json_array_append_new(engines, json_string("lines"));
+	if (row->supported && row->python.has_function_probe)
+		json_array_append_new(engines, json_string("functions"));
 	for (int i = 0; i < row->info.argc; i++) {
 		if (json_array_append_new(cmdline, json_text(row->info.argv[i])) != 0) {
 			json_decref(engines);

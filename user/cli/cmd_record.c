@@ -45,6 +45,7 @@ static const struct option_row rows[] = {
 	 AT(no_sources),
 	 .help = "do not keep the text of source files"},
 	PROFILE_ROW_LINES,
+	PROFILE_ROW_FUNCTIONS,
 	PROFILE_ROW_TOUCHED("who touched first what is resident at the end"),
 	PROFILE_ROW_THREADS,
 	{.name = "format",

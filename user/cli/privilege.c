@@ -42,17 +42,18 @@ int privilege_check(const char *command)
 	return 0;
 }
 
-int privilege_check_lines(void)
+int privilege_check_lines(bool functions)
 {
+	const char *option = functions ? "--functions" : "--lines";
 	char sudo[512];
 
 	if (kernel_allows_uprobes())
 		return 0;
 	sudo_command(sudo, sizeof(sudo));
 	fprintf(stderr,
-		"pymem-bpf: missing privileges for --lines: CAP_SYS_ADMIN, which this kernel asks "
+		"pymem-bpf: missing privileges for %s: CAP_SYS_ADMIN, which this kernel asks "
 		"for where a uprobe is opened\n"
-		"Run it as root: %s -l …  (or leave --lines out)\n",
-		sudo);
+		"Run it as root: %s %s …  (or leave %s out)\n",
+		option, sudo, functions ? option : "-l", option);
 	return EXIT_ENVIRONMENT;
 }

@@ -3,6 +3,8 @@
 #ifndef PRIVILEGE_H
 #define PRIVILEGE_H
 
+#include <stdbool.h>
+
 /* What helps who is in a namespace of its own, as the end of a sentence. */
 #define PRIVILEGE_HOST_PIDS                                                            \
 	"run it on the host, or start the container with hostPID: true (Kubernetes), " \
@@ -16,7 +18,7 @@
  * and returns EXIT_ENVIRONMENT. */
 int privilege_check(const char *command);
 
-/* The same for --lines, which needs more. */
-int privilege_check_lines(void);
+/* The same for --lines or, with `functions`, --functions, which need more. */
+int privilege_check_lines(bool functions);
 
 #endif

@@ -51,7 +51,9 @@ static void say_waiting(const struct profile_options *o, FILE *out, unsigned wid
 
 	text_escape(name, sizeof(name), o->function);
 	snprintf(text, sizeof(text), "waiting: %s has not %s yet", name,
-		 o->lines ? "run" : "changed memory");
+		 o->functions ? "been called"
+		 : o->lines   ? "run"
+			      : "changed memory");
 	text_wrap(out, text, 0, width, 0);
 	fputs("\n\nCtrl-C ends\n", out);
 }

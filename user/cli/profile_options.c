@@ -61,11 +61,13 @@ const struct option_choice profile_events[] = {
 	{"kernel", PROFILE_KERNEL},	{},
 };
 
-/* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */
+/* Of -l, --functions and --engine, the last one counts. But `auto` does not undo the others: it
+ * asks for no engine. */
 static const struct option_choice engines[] = {
 	{"auto", OPTION_KEEP},
 	{"walk", PROFILE_WALK},
 	{"lines", PROFILE_LINES},
+	{"functions", PROFILE_FUNCTIONS},
 	{},
 };
 
@@ -89,6 +91,7 @@ const struct option_row profile_rows[] = {
 	ROW_TOP("20", "show the first N lines of each process ({}); 0: all"),
 	PROFILE_ROW_FUNCTION,
 	PROFILE_ROW_LINES,
+	PROFILE_ROW_FUNCTIONS,
 	PROFILE_ROW_SORT,
 	PROFILE_ROW_BY,
 	{.name = "memory",
@@ -246,13 +249,28 @@ static int check_events(const struct command *command, const struct profile_opti
 	return 0;
 }
 
+/* Formats that have no place for functions would show nothing of what was asked for. */
+static int check_functions(const struct command *command, const struct profile_options *o)
+{
+	const struct renderer *renderer = renderer_find(o->format ?: "table");
+
+	if (!o->functions || o->record || renderer->functions)
+		return 0;
+	return options_complain(
+		command,
+		"--functions is for --format table, json and csv, and for --record: "
+		"--format %s has lines only",
+		renderer->name);
+}
+
 int profile_options_check_jobs(const struct command *command, struct profile_options *o)
 {
 	if (o->record && o->output && !strcmp(o->record, o->output))
 		return options_complain(command, "-o and --record name the same file");
 	int jobs = (o->pid_count || o->names) + o->all + (o->command != NULL);
 
-	o->lines = o->engine == PROFILE_LINES;
+	o->lines = o->engine != PROFILE_WALK;
+	o->functions = o->engine == PROFILE_FUNCTIONS;
 	o->touched |= o->sort == MODEL_SORT_RESIDENT || o->metric == RENDER_RESIDENT;
 	if (o->touched && (o->no_faults || o->no_syscalls))
 		return options_complain(command,
@@ -271,7 +289,7 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 	if (o->sort == MODEL_SORT_SWAPPED || o->metric == RENDER_SWAPPED_IN ||
 	    o->metric == RENDER_SWAP_WAIT)
 		o->events |= PROFILE_SWAP;
-	if (check_events(command, o))
+	if (check_events(command, o) || check_functions(command, o))
 		return -EINVAL;
 	if (jobs == 1)
 		return 0;

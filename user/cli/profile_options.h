@@ -13,7 +13,7 @@
 
 struct command;
 
-enum profile_engine { PROFILE_WALK, PROFILE_LINES };
+enum profile_engine { PROFILE_WALK, PROFILE_LINES, PROFILE_FUNCTIONS };
 
 /* What --events names. The first three are counted anyway. */
 enum profile_event {
@@ -47,7 +47,8 @@ struct profile_options {
 	const char *format;
 	enum render_metric metric;
 	enum profile_engine engine;
-	bool lines; /* engine == PROFILE_LINES */
+	bool lines;	/* engine != PROFILE_WALK: the exact engine */
+	bool functions; /* engine == PROFILE_FUNCTIONS */
 	bool peak;
 	enum model_sort sort;
 	enum model_by by;

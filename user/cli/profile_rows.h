@@ -18,6 +18,12 @@
 		.name = "lines", .letter = 'l', .type = OPTION_VALUE, AT(engine),            \
 		.value = PROFILE_LINES, .help = "the exact engine, on CPython's line probes" \
 	}
+#define PROFILE_ROW_FUNCTIONS                                                                      \
+	{                                                                                          \
+		.name = "functions", .type = OPTION_VALUE, AT(engine), .value = PROFILE_FUNCTIONS, \
+		.help = "calls and amounts of each function, by CPython's probes\n"                \
+			"of functions"                                                             \
+	}
 #define PROFILE_ROW_TOUCHED(text)                                                 \
 	{                                                                         \
 		.name = "touched", .type = OPTION_FLAG, AT(touched), .help = text \

@@ -29,7 +29,10 @@ static const char *ps_engines(const struct ps_row *row)
 {
 	if (!row->supported)
 		return "none";
-	return row->python.has_line_probe ? "walk,lines" : "walk";
+	/* What has line probes has function probes, too. */
+	if (row->python.has_line_probe)
+		return "walk,lines";
+	return row->python.has_function_probe ? "walk,functions" : "walk";
 }
 
 /* "9.4 MiB", "480 MiB", "1.2 GiB", "?". */

@@ -19,7 +19,7 @@
 /* What both builds have. MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name,
  * type, length). A knob is a constant of BPF that is set before the load. A variable changes while
  * programs run. */
-#define BPF_OF_BOTH(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)           \
+#define BPF_OF_MOST(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)           \
 	MAP(procs)                                                 \
 	MAP(blank)                                                 \
 	MAP(dead)                                                  \
@@ -50,18 +50,10 @@
 	MAP(cache_files_free)                                      \
 	MAP(cache_chunks)                                          \
 	MAP(cpu_offsets)                                           \
-	MAP(lines)                                                 \
-	MAP(line_stacks)                                           \
 	PROGRAM(attach_wanted)                                     \
 	PROGRAM(settle)                                            \
 	PROGRAM(collect)                                           \
 	PROGRAM(block_command)                                     \
-	PROGRAM(line)                                              \
-	PROGRAM(function_entry)                                    \
-	PROGRAM(function_return)                                   \
-	PROGRAM(gc_start)                                          \
-	PROGRAM(gc_done)                                           \
-	PROGRAM(lines_settle)                                      \
 	KNOB(nr_cpus, __u32)                                       \
 	KNOB(counter_batch, __u32)                                 \
 	KNOB(follow_children, __u32)                               \
@@ -73,7 +65,6 @@
 	KNOB(room_stacks, __u32)                                   \
 	KNOB(room_vmcalls, __u32)                                  \
 	KNOB(room_codes, __u32)                                    \
-	KNOB(room_lines, __u32)                                    \
 	KNOB(room_threads, __u32)                                  \
 	KNOB(count_only, __u32)                                    \
 	KNOB(count_faults, __u32)                                  \
@@ -94,7 +85,6 @@
 	KNOB(tell_threads, __u32)                                  \
 	KNOB(ring_wakeup_bytes, __u32)                             \
 	VARIABLE(copies_watched, __u32)                            \
-	VARIABLE(lines_off, __u32)                                 \
 	VARIABLE(touched_used, __u32)                              \
 	VARIABLE(cached_next, __u32)                               \
 	VARIABLE(cached_used, __u32)                               \
@@ -113,7 +103,6 @@
 	VARIABLE(kernel_owners_used, __u32)                        \
 	VARIABLE(cache_look, __u32)                                \
 	VARIABLE(cache_emptied, __u32)                             \
-	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)           \
 	ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS)       \
 	ARRAY(kernel_sites, struct pymem_site, PYMEM_SITES)        \
 	ARRAY(kernel_held, __u32, PYMEM_ACCOUNTS)                  \
@@ -123,6 +112,23 @@
 	ARRAY(mm_filter, __u32, PYMEM_FILTER_SLOTS)                \
 	ARRAY(cache_held, struct pymem_cache_held, PYMEM_ACCOUNTS) \
 	ARRAY(tgid_filter, __u32, PYMEM_FILTER_SLOTS)
+
+/* Of the exact engine. */
+#define BPF_OF_PROBES(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
+	MAP(lines)                                         \
+	MAP(line_stacks)                                   \
+	PROGRAM(line)                                      \
+	PROGRAM(function_entry)                            \
+	PROGRAM(function_return)                           \
+	PROGRAM(gc_start)                                  \
+	PROGRAM(gc_done)                                   \
+	PROGRAM(lines_settle)                              \
+	KNOB(room_lines, __u32)                            \
+	KNOB(by_function, __u32)                           \
+	VARIABLE(lines_off, __u32)                         \
+	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)
+
+#define BPF_OF_BOTH(...) BPF_OF_MOST(__VA_ARGS__) BPF_OF_PROBES(__VA_ARGS__)
 
 #define BPF_OF_MODERN(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
 	PROGRAM(find_cpu_offsets)                          \

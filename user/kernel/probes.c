@@ -55,6 +55,7 @@ struct refusal {
 struct probes {
 	struct session *session;
 	bool whole_host;
+	bool functions; /* the exact engine counts functions */
 	struct probe_user *users;
 	struct used_file *files;
 	pthread_mutex_t lock; /* for what is below: reports read it from other threads */
@@ -70,20 +71,38 @@ struct probes *probes_new(struct session *session, bool whole_host)
 		return NULL;
 	probes->session = session;
 	probes->whole_host = whole_host;
+	probes->functions = session_counts_functions(session);
 	pthread_mutex_init(&probes->lock, NULL);
 	return probes;
 }
 
-void probes_explain(const struct py_process *python, char *text, size_t size)
+bool probes_suffice(const struct probes *probes, const struct py_process *python)
 {
+	return probes->functions ? python->has_function_probe : python->has_line_probe;
+}
+
+void probes_explain(const struct probes *probes, const struct py_process *python, char *text,
+		    size_t size)
+{
+	const char *option = probes->functions ? "--functions" : "--lines", *lacks;
+
+	if (python->line_probe_aborts)
+		lacks = "assertions of which one ends the process once its line probe is on";
+	else
+		lacks = probes->functions ? "no function probes" : "no line probe";
+	if (!probes->functions && python->has_function_probe) {
+		snprintf(text, size,
+			 "Python %s has no line probe in this build, so --lines can't work; it has "
+			 "function probes: --functions in its place counts each function, or use "
+			 "%%mprun or python -m pymem_bpf in the process",
+			 python->version);
+		return;
+	}
 	snprintf(text, size,
-		 "Python %s has %s in this build, so --lines can't work; leave --lines "
+		 "Python %s has %s in this build, so %s can't work; leave %s "
 		 "out (the walk engine needs no probes), or use %%mprun or python -m pymem_bpf "
 		 "in the process",
-		 python->version,
-		 python->line_probe_aborts
-			 ? "assertions of which one ends the process once its line probe is on"
-			 : "no line probe");
+		 python->version, lacks, option, option);
 }
 
 /* A constant text for a known error; NULL: strerror() says enough. */
@@ -95,7 +114,7 @@ static const char *known_refusal(int err)
 	case -E2BIG:
 		return "it has more than 64 places of one probe";
 	case -ENOENT:
-		return "it lacks a probe that the line probe needs beside it";
+		return "it lacks a probe that is needed beside these";
 	case -ENOEXEC:
 		return "its notes on probes are malformed";
 	case -EOPNOTSUPP:
@@ -152,12 +171,12 @@ void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, voi
 	pthread_mutex_lock(&probes->lock);
 	for (struct refusal *r = probes->refusals; r; r = r->next) {
 		refusal_text(r->err, why, sizeof(why));
-		snprintf(text, sizeof(text), "%s: its line probes were not attached: %s", r->path,
-			 why);
+		snprintf(text, sizeof(text), "%s: its %s probes were not attached: %s", r->path,
+			 probes->functions ? "function" : "line", why);
 		fn(text, arg);
 	}
 	if (probes->refusal_count == REFUSALS_MOST)
-		fn("line probes of further files may not have been attached either", arg);
+		fn("probes of further files may not have been attached either", arg);
 	pthread_mutex_unlock(&probes->lock);
 }
 

@@ -44,7 +44,11 @@ void probes_forget(struct probes *probes, pid_t pid);
  * or if another process has its PID now. False: it lives. */
 bool probes_forget_ended(struct probes *probes, pid_t pid);
 
-/* Writes why --lines can't work for `python`, and what to do instead. */
-void probes_explain(const struct py_process *python, char *text, size_t size);
+/* What the exact engine counts can be counted for `python`. */
+bool probes_suffice(const struct probes *probes, const struct py_process *python);
+
+/* Writes why --lines, or --functions, can't work for `python`, and what to do instead. */
+void probes_explain(const struct probes *probes, const struct py_process *python, char *text,
+		    size_t size);
 
 #endif

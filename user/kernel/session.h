@@ -38,7 +38,8 @@ struct session_options {
 	unsigned payer_images;	    /* of these, for each payer (session_target.payer) */
 	unsigned all_payers_images; /* and for all payers together */
 	size_t ring_bytes;	    /* a power of two */
-	bool lines;		    /* the exact engine: CPython's line probes */
+	bool lines;		    /* the exact engine: CPython's own probes */
+	bool functions;		    /* with `lines`: it counts calls of functions, no lines */
 	bool many;	 /* processes have nothing to do with each other: none may take all room, or
 			    have code named without end (bpf/python/names.bpf.h) */
 	bool count_only; /* only fill counter blocks: no stacks, nothing for reports */
@@ -202,6 +203,9 @@ int session_each_line(struct session *session,
 		      void *arg);
 /* The number of probe events that were not counted, for this cause. */
 uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause);
+
+/* True if the exact engine counts functions. */
+bool session_counts_functions(const struct session *session);
 
 /* Attaches the exact engine to the probes at `sites` of the file that `fd` refers to, for process
  * `pid` (-1: all processes). The caller may close `fd` afterwards. Returns a number greater than 0

@@ -78,14 +78,27 @@ static int attach_site(struct session *session, pid_t pid, const char *file,
 	return err;
 }
 
+/* To count functions, the line probe's semaphore may have to be up, but not its events. */
+static bool leaves_out(const struct session *session, enum elf_probe probe,
+		       const struct elf_probe_sites *sites)
+{
+	if (!session->options.functions || probe != ELF_PROBE_LINE)
+		return false;
+	return !sites->entry_wants_line || sites->quiet.offset;
+}
+
 static int attach_all(struct session *session, pid_t pid, const char *file,
 		      const struct elf_probe_sites *sites)
 {
 	struct bpf_program *program;
 	int err = 0;
 
+	if (session->options.functions && sites->entry_wants_line && sites->quiet.offset)
+		err = attach_site(session, pid, file, session->bpf.program.line, &sites->quiet);
 	for (int i = 0; i < ELF_PROBES && !err; i++) {
 		program = program_of_probe(session, i);
+		if (leaves_out(session, i, sites))
+			continue;
 		for (unsigned j = 0; j < sites->count[i] && !err; j++)
 			err = attach_site(session, pid, file, program, &sites->site[i][j]);
 	}
@@ -99,6 +112,8 @@ int session_attach_probes(struct session *session, pid_t pid, int fd,
 	char file[32];
 	int err;
 
+	if (!session->options.functions && !sites->count[ELF_PROBE_LINE])
+		return -ENOENT;
 	for (int i = 0; i < ELF_PROBES; i++)
 		count += sites->count[i];
 	if (!room_for(session, count))
@@ -125,6 +140,11 @@ void session_detach_probes(struct session *session, int number)
 			session->probes[kept++] = session->probes[i];
 	}
 	session->probe_count = kept;
+}
+
+bool session_counts_functions(const struct session *session)
+{
+	return session->options.functions;
 }
 
 bool session_places_needed(const struct session *session)

@@ -25,6 +25,7 @@ static void configure(struct session *session, bool loaded)
 					session->bpf.map.line_blank, session->bpf.map.places};
 
 	*session->bpf.knob.room_lines = stacks;
+	*session->bpf.knob.by_function = options->functions;
 	/* The last two, and the knob, exist only in the legacy build. */
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
 		if (maps[i] && !loaded)
@@ -53,20 +54,22 @@ const struct event_source source_lines = {
 		{
 			{
 				.met = has_uprobes,
-				.what = "uprobes with reference counts (for --lines)",
-				.remedy = "--lines can't be used: this kernel lacks "
-					  "CONFIG_UPROBE_EVENTS",
+				.what = "uprobes with reference counts (for --lines, --functions)",
+				.remedy = "--lines and --functions can't be used: this kernel "
+					  "lacks CONFIG_UPROBE_EVENTS",
 				.refusal =
-					"--lines needs uprobes with reference counts, which this "
-					"kernel lacks (CONFIG_UPROBE_EVENTS); leave --lines out",
+					"--lines and --functions need uprobes with reference "
+					"counts, which this kernel lacks (CONFIG_UPROBE_EVENTS); "
+					"leave them out",
 			},
 			{
 				.applies = has_uprobes,
 				.allowed = kernel_allows_uprobes,
-				.what = "privileges for --lines",
-				.remedy =
-					"--lines can't be used: this kernel asks for CAP_SYS_ADMIN "
-					"where a uprobe is opened; run as root, or add it",
+				.what = "privileges for --lines, --functions",
+				.remedy = "--lines and --functions can't be used: this kernel asks "
+					  "for CAP_SYS_ADMIN where a uprobe is opened; run as "
+					  "root, or "
+					  "add it",
 			},
 		},
 	.configure = configure,

@@ -55,6 +55,7 @@ struct counts_image {
 	bool ended;
 	bool held;	 /* it ran no Python before it was identified */
 	bool lines;	 /* the exact engine is attached */
+	bool functions;	 /* as `lines`: it counts functions */
 	bool lines_late; /* as `lines`, but attached after the image had begun */
 	/* Why the exact engine is not attached although it was asked for: -ENOTSUP no line probe,
 	 * -ESRCH the image ended before, -ECANCELED the profile ended before, -EINPROGRESS not yet.
@@ -99,7 +100,8 @@ struct counts_stack {
 	uint64_t peak_before_pages;
 };
 
-/* What the exact engine counted for one line of one image. Valid during the call. */
+/* What the exact engine counted for one line of one image, or for one function, if that is what it
+ * counts there. Valid during the call. */
 struct counts_line {
 	uint32_t image;
 	const struct counts_frame *at; /* NULL: the code object is unknown */
@@ -207,7 +209,8 @@ struct counts_unwatched { /* a profiled process that has started Pythons that ar
 struct counts_facts {
 	double end; /* when the figures were read, in seconds since the epoch */
 	uint64_t dropped_images, dropped_messages;
-	/* Probe events that no line could be charged with. */
+	bool functions; /* the exact engine counts functions, if there is one */
+	/* Probe events that no line, or function, could be charged with. */
 	uint64_t line_misses[PYMEM_LINE_MISS_COUNT];
 	unsigned unexamined; /* programs that ended before they could be examined */
 	/* Their names, each once, COUNTS_COMMS_MAX of them; "": no more. */

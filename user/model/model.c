@@ -63,6 +63,7 @@ void model_process_free(struct model_process *pub)
 	free(pub->note);
 	model_death_free(pub->death);
 	model_lines_free(pub->lines, pub->line_count);
+	free(pub->functions);
 	free(pub->nodes);
 	free(pub->node_events);
 	model_cached_files_free(process_of(pub));
@@ -347,29 +348,48 @@ int64_t model_lost_bytes(const struct model_process *process)
 	return sum;
 }
 
-int model_add_runs(struct model *model, struct model_process *process,
-		   const struct model_location *location, const struct pymem_line *runs)
+static int add_run(struct model_process *process, const struct runs *run)
 {
 	struct process *p = process_of(process);
 
-	(void)model;
 	if (!ARRAY_HAS_ROOM(p->runs, p->run_count, p->run_room))
 		return -ENOMEM;
-	p->runs[p->run_count++] = (struct runs){.location = location, .counted = *runs};
+	p->runs[p->run_count++] = *run;
 	return 0;
+}
+
+int model_add_runs(struct model *model, struct model_process *process,
+		   const struct model_location *location, const struct pymem_line *runs)
+{
+	(void)model;
+	return add_run(process, &(struct runs){.location = location, .counted = *runs});
 }
 
 int model_add_runs_before(struct model *model, struct model_process *process,
 			  const struct model_location *location, uint64_t peak_pages,
 			  uint64_t usage_pages)
 {
-	struct process *p = process_of(process);
-
 	(void)model;
-	if (!ARRAY_HAS_ROOM(p->runs, p->run_count, p->run_room))
-		return -ENOMEM;
-	p->runs[p->run_count++] = (struct runs){.location = location,
-						.peak_before_pages = peak_pages,
-						.usage_before_pages = usage_pages};
-	return 0;
+	return add_run(process, &(struct runs){.location = location,
+					       .peak_before_pages = peak_pages,
+					       .usage_before_pages = usage_pages});
+}
+
+int model_add_calls(struct model *model, struct model_process *process,
+		    const struct model_location *location, const struct pymem_line *calls)
+{
+	(void)model;
+	return add_run(process,
+		       &(struct runs){.location = location, .counted = *calls, .function = true});
+}
+
+int model_add_calls_before(struct model *model, struct model_process *process,
+			   const struct model_location *location, uint64_t peak_pages,
+			   uint64_t usage_pages)
+{
+	(void)model;
+	return add_run(process, &(struct runs){.location = location,
+					       .peak_before_pages = peak_pages,
+					       .usage_before_pages = usage_pages,
+					       .function = true});
 }

@@ -100,6 +100,23 @@ struct model_line {
 	int64_t peak_before_bytes, usage_before_bytes;
 };
 
+/* A function that the exact engine saw called. Of several processes: their sum. */
+struct model_function {
+	const struct model_location *location; /* its first line */
+	uint64_t calls; /* a generator that goes on is not called once more */
+	/* What its thread changed while it ran, callees included; of a recursion, what the
+	 * outermost call has. */
+	int64_t total_bytes;
+	int64_t self_bytes; /* what it changed itself: without callees that were seen */
+	int64_t gc_bytes;   /* part of total_bytes: by garbage collections that it started */
+	uint64_t collections;
+	int64_t peak_bytes;   /* highest RSS while it ran; -1: unknown */
+	int64_t return_bytes; /* highest RSS when it returned or yielded; -1: unknown, or it never
+				 did */
+	/* While functions are computed: what these two must reach to be known. */
+	int64_t peak_before_bytes, return_before_bytes;
+};
+
 struct model_taker { /* a task that took pages of a process */
 	int pid;     /* its TID; 0: none */
 	char comm[16];
@@ -157,12 +174,17 @@ struct model_process {
 	char **cmdline; /* ends with NULL */
 	char *cgroup;
 	char *python;	    /* "3.11.2"; "": not identified */
-	const char *engine; /* "walk" or "lines" */
+	const char *engine; /* "walk", "lines" or "functions" */
 	int64_t rss_start_bytes, rss_end_bytes, rss_peak_bytes;
 	bool rss_peak_at_least; /* of a part of a recording: it may have been higher */
 	int64_t swap_end_bytes; /* swapped out at the end, shared pages too; no part of RSS */
 	int64_t charged_bytes;	/* sum of the increments of all stacks */
 	int64_t lost_bytes[PYMEM_LOSS_COUNT];
+	/* Of the exact engine, if it counts functions: those that were called, the one that changed
+	 * most itself first. */
+	bool functions_counted;
+	struct model_function *functions;
+	size_t function_count;
 	/* The lines' resident_bytes and these two add up to rss_end_bytes. If the process went on
 	 * while its pages were looked at, resident_unknown_bytes may be negative. */
 	bool resident_known; /* else the others are -1 */
@@ -409,8 +431,20 @@ int model_add_runs_before(struct model *model, struct model_process *process,
 			  const struct model_location *location, uint64_t peak_pages,
 			  uint64_t usage_pages);
 
-/* Computes lines and charged_bytes of each process from its stacks. Then puts the frozen processes
- * behind the others. May be called again after more was added. 0 or -ENOMEM. */
+/* The same two, of a function instead of a line: `location` is its first line. The process must
+ * have functions_counted. */
+int model_add_calls(struct model *model, struct model_process *process,
+		    const struct model_location *location, const struct pymem_line *calls);
+int model_add_calls_before(struct model *model, struct model_process *process,
+			   const struct model_location *location, uint64_t peak_pages,
+			   uint64_t usage_pages);
+
+/* What changed the process's RSS while no function ran that was seen to be called: together with
+ * self_bytes of all its functions, the whole change. */
+int64_t model_outside_bytes(const struct model_process *process);
+
+/* Computes lines, functions and charged_bytes of each process from its stacks. Then puts the frozen
+ * processes behind the others. May be called again after more was added. 0 or -ENOMEM. */
 int model_compute(struct model *model);
 
 /* The node of the process's tree in which the figures of a stack with these frames are. `thread`:

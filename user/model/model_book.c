@@ -236,8 +236,8 @@ static void mark_death(const struct model_death *death)
 			location_of(death->threads[i].frames[j])->line = 1;
 }
 
-/* Marks the locations that lines, paths, trees and last words of frozen processes use. Their line
- * numbers are computed anew later, so the mark is kept in them. */
+/* Marks the locations that lines, functions, paths, trees and last words of frozen processes use.
+ * Their line numbers are computed anew later, so the mark is kept in them. */
 static void mark(struct book *book)
 {
 	const struct model_process *process;
@@ -249,6 +249,8 @@ static void mark(struct book *book)
 		process = book->frozen[i];
 		for (j = 0; j < process->line_count; j++)
 			location_of(process->lines[j].location)->line = 1;
+		for (j = 0; j < process->function_count; j++)
+			location_of(process->functions[j].location)->line = 1;
 		for (j = 0; j < process_of(process)->hop_count; j++)
 			if (process_of(process)->hops[j].location)
 				location_of(process_of(process)->hops[j].location)->line = 1;

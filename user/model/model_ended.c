@@ -12,9 +12,10 @@
 
 /* Rough memory of a process, including what the caller keeps for it; of a line, including its
  * location and names. */
-#define PROCESS_BYTES 768
-#define LINE_BYTES    (sizeof(struct model_line) + 128)
-#define NODE_BYTES    (sizeof(struct model_node) + 32)
+#define PROCESS_BYTES  768
+#define LINE_BYTES     (sizeof(struct model_line) + 128)
+#define NODE_BYTES     (sizeof(struct model_node) + 32)
+#define FUNCTION_BYTES (sizeof(struct model_function) + 128)
 
 static size_t bytes_of(const struct model_process *process)
 {
@@ -25,6 +26,7 @@ static size_t bytes_of(const struct model_process *process)
 	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
 	bytes += process->node_count * NODE_BYTES;
 	bytes += process->node_event_count * sizeof(struct model_node_events);
+	bytes += process->function_count * FUNCTION_BYTES;
 	for (i = 0; i < process->cached_file_count; i++)
 		bytes += sizeof(struct model_cached_file) + sizeof(void *) + 32 +
 			 (process->cached_files[i]->path ? strlen(process->cached_files[i]->path)

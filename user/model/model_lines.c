@@ -255,8 +255,11 @@ static int sum_process(struct summing *s)
 	for (i = 0; i < process->stack_count && !err; i++)
 		err = sum_stack(s, i);
 	for (i = 0; i < process_of(process)->run_count && !err; i++)
-		err = sum_runs(s, &process_of(process)->runs[i]);
+		if (!process_of(process)->runs[i].function)
+			err = sum_runs(s, &process_of(process)->runs[i]);
 	settle_peaks(process);
+	if (!err)
+		err = model_compute_functions(s->book, process);
 	if (!err)
 		err = model_compute_cached(s->book, process);
 	if (!err)

@@ -52,6 +52,7 @@ struct process {
 		const struct model_location *location;
 		struct pymem_line counted;
 		uint64_t peak_before_pages, usage_before_pages;
+		bool function; /* of calls of a function, not of a line */
 	} * runs;
 	size_t run_count, run_room;
 	struct model_cached_file *files; /* in the order in which they came */
@@ -112,6 +113,13 @@ const char *model_intern(struct book *book, const char *text);
  * processes. 0, or -ENOMEM: then unused strings stay. */
 int model_book_collect(struct book *book);
 
+/* model_functions.c: computes the functions of a process. 0 or -ENOMEM. */
+int model_compute_functions(const struct book *book, struct model_process *process);
+/* Makes `sum` have the functions of all these processes; the caller frees sum->functions. 0 or
+ * -ENOMEM. */
+int model_sum_functions(struct model_process *sum, struct model_process *const *processes,
+			size_t count);
+
 /* The index of the process's stack with these frames, which is added if it is new. Or -ENOMEM. */
 ssize_t model_take_stack(struct book *book, struct process *process,
 			 const struct model_location *const *frames, unsigned depth);
@@ -160,8 +168,8 @@ void model_tree_done(struct tree *tree);
 int model_compute_tree(const struct book *book, struct model_process *process);
 /* model_tree_events.c. Adds what the stack that has `vmcalls` (NULL: nothing) had of huge pages and
  * of swap. */
-void model_add_calls(const struct model *model, struct model_node_events *sum,
-		     const struct pymem_vmcalls *vmcalls);
+void model_add_call_events(const struct model *model, struct model_node_events *sum,
+			   const struct pymem_vmcalls *vmcalls);
 /* Adds what the stack has of the page cache and of the kernel's own memory. */
 void model_add_stack_events(struct model_node_events *sum, const struct stack_extra *extra);
 /* The tree's node has these as well. 0 or -ENOMEM. */

@@ -71,7 +71,7 @@ int model_add_part(struct model *model, struct model_process *pub,
 	part->truncated |= truncated;
 	part->resident_pages += resident_pages;
 	part->stalled_ns += model_stalled_ns(vmcalls);
-	model_add_calls(model, &part->events, vmcalls);
+	model_add_call_events(model, &part->events, vmcalls);
 	if (counters)
 		model_add_counters(&part->counters, counters);
 	return 0;

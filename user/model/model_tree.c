@@ -107,7 +107,8 @@ static int add_stack(struct tree *tree, const struct model_process *process, siz
 		.stalled_ns = model_stalled_ns(process_of(process)->extras[index].vmcalls),
 	};
 
-	model_add_calls(&tree->book->pub, &all.events, process_of(process)->extras[index].vmcalls);
+	model_add_call_events(&tree->book->pub, &all.events,
+			      process_of(process)->extras[index].vmcalls);
 	model_add_stack_events(&all.events, &process_of(process)->extras[index]);
 	return add_part(tree, stack, &all);
 }

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void model_add_calls(const struct model *model, struct model_node_events *sum,
-		     const struct pymem_vmcalls *vmcalls)
+void model_add_call_events(const struct model *model, struct model_node_events *sum,
+			   const struct pymem_vmcalls *vmcalls)
 {
 	uint64_t extras[PYMEM_EXTRA_COUNT] = {0};
 

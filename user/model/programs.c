@@ -332,10 +332,12 @@ static int sum_program(const struct book *book, struct model_program *program)
 	program->sum.lines = NULL;
 	program->sum.nodes = NULL;
 	program->sum.cached_files = NULL;
+	program->sum.functions = NULL;
 	program->sum.line_count = program->sum.node_count = 0;
 	for (i = 1; i < program->count; i++)
 		add_process(&program->sum, program->processes[i]);
 	err = model_sum_cached_files(program) ?: sum_lines(book, program);
+	err = model_sum_functions(&program->sum, program->processes, program->count) ?: err;
 	if (!err && book->pub.trees_kept)
 		err = sum_nodes(book, program);
 	model_sort_lines(&program->sum, MODEL_SORT_INCREMENT);
@@ -392,6 +394,7 @@ void model_programs_free(struct model_programs *programs)
 		if (program->owns) {
 			model_lines_free(program->sum.lines, program->sum.line_count);
 			free(program->sum.nodes);
+			free(program->sum.functions);
 			free(program->sum.cached_files);
 			free(program->files);
 		}

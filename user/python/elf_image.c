@@ -361,7 +361,8 @@ static int read_probes(struct elf_file *file, struct elf_image *image)
 	}
 	image->line_probe_aborts = err;
 	image->has_line_probe = probes.line && !image->line_probe_aborts;
-	image->has_function_probe = probes.function_entry;
+	image->has_function_probe = probes.function_entry && !image->line_probe_aborts;
+	image->entry_wants_line = probes.line && image->major == 3 && image->minor == 11;
 	return 0;
 }
 

@@ -15,8 +15,10 @@ struct elf_image {
 	bool traces_refs;	 /* built with Py_TRACE_REFS (3.13 and later: unknown) */
 	bool has_line_probe;	 /* has the USDT probe python:line, and it can be used */
 	bool line_probe_aborts;	 /* has that probe, but it must not be used: elf_probes.h */
-	bool has_function_probe; /* has the USDT probe python:function__entry */
-	uint64_t runtime_vaddr;	 /* value of the symbol _PyRuntime (3.6: _PyThreadState_Current) */
+	bool has_function_probe; /* has the USDT probe python:function__entry, and it can be used */
+	/* 3.11: that one is silent unless the line probe's semaphore is up. */
+	bool entry_wants_line;
+	uint64_t runtime_vaddr; /* value of the symbol _PyRuntime (3.6: _PyThreadState_Current) */
 	uint64_t interp_head_vaddr; /* 3.6 with .symtab: value of interp_head; else 0 */
 	/* Page-aligned p_vaddr of the PT_LOAD that maps file offset 0. A symbol's address in memory
 	 * is value + (start of the mapping of offset 0 - load_vaddr). */
@@ -31,7 +33,8 @@ struct elf_image {
  * budget (budget.h) is exceeded; -errno. */
 int elf_image_read(int fd, struct elf_image *image);
 
-/* Finds where the file has the probes that --lines needs. 0; -ENOENT: one is missing; -errno as of
+/* Finds where the file has the probes that --lines and --functions need. 0; -ENOENT: one other than
+ * the line probe is missing; -errno as of
  * elf_image_read() and elf_probe_sites_read(). */
 struct elf_probe_sites;
 int elf_image_probe_sites(int fd, struct elf_probe_sites *sites);

@@ -184,6 +184,15 @@ static int find_site(const struct elf_probe_notes *notes, const struct probe_not
 	return err == -ENOENT ? -EOPNOTSUPP : err;
 }
 
+/* The place of a probe that is none of ours, if it is guarded by a semaphore of its own. */
+static void take_quiet(const struct sites_reader *reader, const struct probe_note *note)
+{
+	struct elf_probe_site *quiet = &reader->sites->quiet, found;
+
+	if (!quiet->offset && note->semaphore && !find_site(reader->notes, note, false, &found))
+		*quiet = found;
+}
+
 static int take_site(const struct probe_note *note, void *arg)
 {
 	static const char *const names[ELF_PROBES] = {
@@ -199,8 +208,10 @@ static int take_site(const struct probe_note *note, void *arg)
 
 	for (i = 0; i < ELF_PROBES && strcmp(note->name, names[i]) != 0; i++)
 		;
-	if (i == ELF_PROBES)
+	if (i == ELF_PROBES) {
+		take_quiet(reader, note);
 		return 0;
+	}
 	if (sites->count[i] == ELF_PROBE_SITES_MOST)
 		return -E2BIG;
 	return find_site(reader->notes, note, i >= ELF_PROBE_RETURN,
@@ -222,9 +233,13 @@ int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes, struct elf
 		return -errno;
 	err = each_note(text, size, take_site, &reader);
 	free(text);
-	for (int i = 0; !err && i < ELF_PROBES; i++)
+	for (int i = 0; !err && i < ELF_PROBE_LINE; i++)
 		if (!sites->count[i])
 			err = -ENOENT;
+	if (sites->count[ELF_PROBE_LINE] && sites->site[ELF_PROBE_LINE][0].semaphore)
+		sites->quiet.semaphore = sites->site[ELF_PROBE_LINE][0].semaphore;
+	else
+		sites->quiet.offset = 0;
 	return err;
 }
 

@@ -23,7 +23,7 @@ int elf_probes_read(int fd, uint64_t offset, uint64_t size, struct elf_probes *p
 
 /* The probes that the exact engine needs, in the order in which they are attached. The line probe
  * comes last. Until its semaphore is up, 3.11 fires no entry probe either: so a frame that is seen
- * to be entered is also seen to run. */
+ * to be entered is also seen to run. To count functions, all but the line probe are attached. */
 enum elf_probe {
 	ELF_PROBE_GC_START,
 	ELF_PROBE_GC_DONE,
@@ -47,6 +47,13 @@ struct elf_probe_site {
 struct elf_probe_sites {
 	unsigned count[ELF_PROBES];
 	struct elf_probe_site site[ELF_PROBES][ELF_PROBE_SITES_MOST];
+	/* A place that no thread comes to, since it is that of another probe that nobody wants,
+	 * with the semaphore of the line probe. Attached there, a program raises that semaphore
+	 * without an event for each line. `offset` 0: there is none. */
+	struct elf_probe_site quiet;
+	/* 3.11: the entry probe is silent until that semaphore is up (elf_image.entry_wants_line).
+	 * Whoever knows the version sets it. */
+	bool entry_wants_line;
 };
 
 /* The parts of an ELF file from which sites are found. */
@@ -59,7 +66,8 @@ struct elf_probe_notes {
 };
 
 /* Finds the places of all these probes in one reading of the notes. Hostile input. 0; -EFBIG: more
- * notes than any build has; -E2BIG: too many places of one probe; -ENOENT: a probe is missing;
+ * notes than any build has; -E2BIG: too many places of one probe; -ENOENT: a probe other than the
+ * line probe is missing;
  * -ENOEXEC: a place or semaphore is nowhere in the file; -EOPNOTSUPP: an argument can't be read;
  * -errno. */
 int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes,

@@ -142,10 +142,10 @@ int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_f
 	return ask_for_probes(pid, &request, file);
 }
 
-int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file)
+int examiner_find_program(pid_t pid, const char *program, unsigned needs, struct probe_file *file)
 {
 	struct wire_message request = {
-		.head = {.op = WIRE_PROGRAM, .a = fixed, .body_bytes = strlen(program) + 1},
+		.head = {.op = WIRE_PROGRAM, .a = needs, .body_bytes = strlen(program) + 1},
 		.body = (void *)program};
 
 	return ask_for_probes(pid, &request, file);

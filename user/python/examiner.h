@@ -67,7 +67,7 @@ source_read_fn examiner_read_source;
 int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file);
 
 /* probe_file_open_program() in the examiner, for `pid`, which is about to execute it. */
-int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file);
+int examiner_find_program(pid_t pid, const char *program, unsigned needs, struct probe_file *file);
 
 /* pagemap_resident() in the examiner. */
 struct pagemap_run;

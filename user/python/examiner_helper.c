@@ -203,7 +203,7 @@ static int do_probes(int fd, const struct wire_message *request, struct wire_mes
 		err = probe_file_open_mapped(request->head.pid, request->head.a, request->head.b,
 					     &file);
 	else
-		err = probe_file_open_program(request->body, request->head.a, &file);
+		err = probe_file_open_program(request->body, (unsigned)request->head.a, &file);
 	budget_end();
 	answer->head.result = err;
 	if (!err)

@@ -20,10 +20,10 @@ enum wire_op {
 	/* a: bytes of rights; body: rights, then the name with its NUL; descriptors: root, cwd.
 	 * Answer: result: enum source_state; a: bits of a double; body: text. */
 	WIRE_SOURCE,
-	WIRE_PROBES,	/* a: device, b: inode; answer: struct probe_file and its descriptor */
-	WIRE_PROGRAM,	/* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
-	WIRE_PAGES,	/* answer: array of struct pagemap_run */
-	WIRE_COLLECTOR, /* answer: where it counts collections: struct wire_collector */
+	WIRE_PROBES,	  /* a: device, b: inode; answer: struct probe_file and its descriptor */
+	WIRE_PROGRAM,	  /* a: enum probe_file_needs, body: name; answer: as of WIRE_PROBES */
+	WIRE_PAGES,	  /* answer: array of struct pagemap_run */
+	WIRE_COLLECTOR,	  /* answer: where it counts collections: struct wire_collector */
 	WIRE_COLLECTIONS, /* body: struct wire_counter of each process; answer: struct wire_counts
 			     of each */
 	WIRE_PROC,	  /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */

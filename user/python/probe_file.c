@@ -157,11 +157,19 @@ static bool follow_script(char *name, size_t size)
 	return word && find_program(word, name, size);
 }
 
-int probe_file_open_program(const char *program, bool fixed, struct probe_file *file)
+static bool has_what(const struct elf_image *image, unsigned needs)
+{
+	bool probes =
+		needs & PROBE_FILE_FUNCTIONS ? image->has_function_probe : image->has_line_probe;
+
+	return image->is_python && probes && (image->fixed_address || !(needs & PROBE_FILE_FIXED));
+}
+
+int probe_file_open_program(const char *program, unsigned needs, struct probe_file *file)
 {
 	struct elf_image image = {};
 	char name[PATH_MAX];
-	int fd;
+	int fd, err;
 
 	memset(file, 0, sizeof(*file));
 	file->fd = -1;
@@ -172,10 +180,11 @@ int probe_file_open_program(const char *program, bool fixed, struct probe_file *
 	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -ENOENT;
-	if (elf_image_read(fd, &image) || !image.is_python || !image.has_line_probe ||
-	    (fixed && !image.fixed_address)) {
+	if (elf_image_read(fd, &image) || !has_what(&image, needs)) {
 		close(fd);
 		return -ENOENT;
 	}
-	return fill(fd, file);
+	err = fill(fd, file);
+	file->sites.entry_wants_line = image.entry_wants_line;
+	return err;
 }

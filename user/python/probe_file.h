@@ -23,9 +23,15 @@ struct probe_file {
  * elf_image_probe_sites() and proc_open_mapping(). */
 int probe_file_open_mapped(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file);
 
+/* What a file must have, of probe_file_open_program(). */
+enum probe_file_needs {
+	PROBE_FILE_FIXED = 1,	  /* it is always loaded at its own addresses */
+	PROBE_FILE_FUNCTIONS = 2, /* function probes; else line probes */
+};
+
 /* Opens the file that executing `program` would run; #! lines are followed. It must be an
- * interpreter with line probes; with `fixed`, one that is always loaded at its own addresses. 0:
+ * interpreter with what `needs` (enum probe_file_needs) says. 0:
  * the caller closes file->fd. -ENOENT: it is no such file. Else as above. */
-int probe_file_open_program(const char *program, bool fixed, struct probe_file *file);
+int probe_file_open_program(const char *program, unsigned needs, struct probe_file *file);
 
 #endif

@@ -201,7 +201,7 @@ static const struct py_layout py_layout_table[] = {
 	},
 	{ /* CPython 3.11.2, 3.11.7 */
 		.version = 0x30b,
-		.flags = PY_TSTATE_CFRAME | PY_INSTR_POINTER | PY_LINES_LOCATIONS,
+		.flags = PY_TSTATE_CFRAME | PY_INSTR_POINTER | PY_LINES_LOCATIONS | PY_ENTRY_AT_RESUME,
 		.runtime_interp_head = 40,
 		.interp_next = 0,
 		.interp_thread_head = 16,

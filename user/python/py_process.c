@@ -339,6 +339,7 @@ static void fill(struct py_process *process, const struct candidate *candidate)
 	process->has_line_probe = image->has_line_probe;
 	process->line_probe_aborts = image->line_probe_aborts;
 	process->has_function_probe = image->has_function_probe;
+	process->entry_wants_line = image->entry_wants_line;
 	process->image_dev = candidate->dev;
 	process->image_inode = candidate->inode;
 	process->image_runtime_vaddr = image->runtime_vaddr;

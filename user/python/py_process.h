@@ -26,7 +26,8 @@ struct py_process {
 	bool implausible; /* refused, since the offsets it publishes are missing or can't be true */
 	bool has_line_probe;	 /* has the USDT probe python:line */
 	bool line_probe_aborts;	 /* has that probe, but it must not be used: elf_image.h */
-	bool has_function_probe; /* has the USDT probe python:function__entry */
+	bool has_function_probe; /* has the USDT probe python:function__entry, and it can be used */
+	bool entry_wants_line;	 /* 3.11: as in struct elf_image */
 	/* The ELF file, as /proc/PID/maps gives its device (as of makedev()) and inode: a key for
 	 * caches. */
 	uint64_t image_dev, image_inode;

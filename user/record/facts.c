@@ -8,7 +8,7 @@
 
 #define SKIPS_MOST    65536 /* of a file that may be hostile */
 #define NOTES_MOST    4096
-#define FACTS_NUMBERS 19 /* single ones; append only */
+#define FACTS_NUMBERS 20 /* single ones; append only */
 
 /* --- pack --- */
 
@@ -71,6 +71,7 @@ void facts_pack(struct amounts_buffer *buffer, const struct counts *counts,
 		facts->huge_page_bytes,
 		facts->extras,
 		facts->kernel,
+		facts->functions,
 	};
 	size_t i;
 
@@ -208,6 +209,7 @@ static void point(struct facts *f, const uint64_t *numbers, const uint64_t *miss
 		.huge_page_bytes = numbers[16],
 		.extras = (unsigned)numbers[17],
 		.kernel = numbers[18] != 0,
+		.functions = numbers[19] != 0,
 		.unexamined_comms = f->comms,
 		.gaps = f->gaps,
 		.skips = f->skips,

@@ -32,15 +32,11 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 /* A hash of what the image's row has, so that it is written again only if it has changed. */
 static uint64_t description(const struct counts_image *image)
 {
-	const uint64_t numbers[] = {image->pid,
-				    image->ppid,
-				    (uint64_t)image->ns_pid,
-				    image->ended,
-				    image->held,
-				    image->lines,
-				    image->lines_late,
-				    (uint64_t)image->lines_error,
-				    image->record->user};
+	const uint64_t numbers[] = {
+		image->pid,	    image->ppid,      (uint64_t)image->ns_pid,
+		image->ended,	    image->held,      image->lines,
+		image->lines_late,  image->functions, (uint64_t)image->lines_error,
+		image->record->user};
 	uint64_t hash = 0xcbf29ce484222325ull;
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)

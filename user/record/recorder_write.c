@@ -61,7 +61,7 @@ void recorder_write_image(struct recorder *r, struct rec_image *image,
 	record_db_int(db, w, 13, image->view ? image->view->id : 0);
 	record_db_int(db, w, 14, image->view_cwd ? image->view_cwd->id : 0);
 	record_db_int(db, w, 15,
-		      from->held | from->lines << 1 | from->lines_late << 2 |
+		      from->held | from->lines << 1 | from->lines_late << 2 | from->functions << 3 |
 			      (int64_t)from->ns_pid << RECORD_NS_PID_SHIFT);
 	record_db_int(db, w, 16, from->lines_error);
 	record_db_int(db, w, 17, from->record->user);

@@ -229,6 +229,7 @@ static void describe(struct recording *r, sqlite3_stmt *row, struct played_image
 		.held = flags & 1,
 		.lines = flags >> 1 & 1,
 		.lines_late = flags >> 2 & 1,
+		.functions = (flags >> 1 & 1) && (flags >> 3 & 1),
 		.lines_error = (int)sqlite3_column_int64(row, 15),
 	};
 	image->began = sqlite3_column_double(row, 8);

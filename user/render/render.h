@@ -73,6 +73,7 @@ struct renderer {
 	const char *absent; /* why this program was built without it; NULL: it was not */
 	bool groups;	    /* true: render_options.by counts */
 	bool memory;	    /* true: it has model.memory_groups, and render_options.cgroup counts */
+	bool functions;	    /* true: it has the functions that the exact engine counted */
 	bool only_rows; /* true: it has no place for notes and for processes that were skipped */
 	/* Writes the report; may sort the model. 0; -errno of the stream; -ENOMEM; -ENOENT: no line
 	 * of options->function is known. */

@@ -304,6 +304,7 @@ int answer_print(struct answer *a, const struct answer_room *room)
 	if (err)
 		return err;
 	answer_members(a, room->processes);
+	answer_functions(a, room->rows);
 	return a->options->tree ? answer_tree(a, room) : answer_rows(a, room);
 }
 
@@ -315,7 +316,7 @@ bool answer_is_counted_only(const struct answer *a, size_t still)
 {
 	return (a->options->host || still > STILL_MOST) && answer_is_still(a) &&
 	       !answer_was_killed(a) && !a->process->note && !a->row_count &&
-	       !model_lost_bytes(a->process);
+	       !a->process->function_count && !model_lost_bytes(a->process);
 }
 
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,

@@ -61,6 +61,10 @@ struct answer_room {
 int answer_prepare(struct answer *answer);
 int answer_rows(struct answer *answer, const struct answer_room *room);
 
+/* render_calls.c: prints the functions that the exact engine counted, at most `most` of them, and
+ * what belongs to none. Nothing if it counted none. */
+void answer_functions(struct answer *answer, size_t most);
+
 /* Text that is built before it is printed, since it is measured or wrapped. */
 struct answer_text {
 	FILE *out; /* to write to */

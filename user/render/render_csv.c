@@ -28,8 +28,8 @@ static const char head[] = "pid,program,where,row,file,line,function,"
 #undef CALL_COLUMNS
 		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes,kernel_bytes,"
 		"huge_pages,collapses,huge_filled_bytes,swapped_in_bytes,swap_wait_ns,"
-		"swapped_out_bytes\n";
-#define FIGURES (32 + 2 * PYMEM_VMCALL_COUNT)
+		"swapped_out_bytes,self_bytes\n";
+#define FIGURES (33 + 2 * PYMEM_VMCALL_COUNT)
 
 /* The figures of a row, in the order of the head. */
 struct figures {
@@ -40,20 +40,27 @@ struct figures {
 	unsigned count;
 };
 
-/* Where rows without a line have their figure. */
+/* Where rows without a line, and those of functions, have their figures. */
 enum {
 	INCREMENT = 0,
-	RESIDENT = 7,
-	STALLS = FIGURES - 12,
+	PEAK = 4,
+	USAGE,
+	OCCURRENCES,
+	RESIDENT,
+	RUN_INCREMENT,
+	GC = 10,
+	COLLECTIONS,
+	STALLS = FIGURES - 13,
 	STALLED_NS,
-	CACHED = FIGURES - 9,
-	KERNEL = FIGURES - 7,
+	CACHED = FIGURES - 10,
+	KERNEL = FIGURES - 8,
 	HUGE_PAGES,
 	COLLAPSES,
 	HUGE_FILLED,
 	SWAPPED_IN,
 	SWAP_WAIT,
-	SWAPPED_OUT
+	SWAPPED_OUT,
+	SELF
 };
 
 static void add(struct figures *f, int64_t value)
@@ -180,6 +187,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add_known(&f, stalls_known, (int64_t)line->stalled_ns);
 	add_known(&f, stalls_known, (int64_t)line->reclaimed_bytes);
 	add_events(&f, model, line);
+	add_known(&f, false, 0);
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);
@@ -203,6 +211,26 @@ static void put_rest(FILE *out, const struct model *model, const struct model_pr
 		fprintf(out, ",\"%llu ended processes\",\"\",%s,",
 			(unsigned long long)model->gathered.processes, row);
 	fprintf(out, "\"\",,\"%s\"", what);
+	put_figures(out, &f);
+}
+
+/* A function has figures of its own. Those of its lines are in rows of theirs. */
+static void put_function(FILE *out, const struct model_process *process,
+			 const struct model_function *function)
+{
+	struct figures f = {};
+
+	f.all[PEAK] = (struct figure){function->peak_bytes >= 0, function->peak_bytes};
+	f.all[USAGE] = (struct figure){function->return_bytes >= 0, function->return_bytes};
+	f.all[OCCURRENCES] = (struct figure){true, (int64_t)function->calls};
+	f.all[RUN_INCREMENT] = (struct figure){true, function->total_bytes};
+	f.all[GC] = (struct figure){true, function->gc_bytes};
+	f.all[COLLECTIONS] = (struct figure){true, (int64_t)function->collections};
+	f.all[SELF] = (struct figure){true, function->self_bytes};
+	put_begin(out, process, "function");
+	put_text(out, function->location->file);
+	fprintf(out, ",%d,", function->location->line);
+	put_text(out, function->location->function);
 	put_figures(out, &f);
 }
 
@@ -261,6 +289,11 @@ static void put_process(FILE *out, const struct model *model, struct model_proce
 	model_sort_lines(process, sort);
 	for (i = 0; i < process->line_count && !ferror(out); i++)
 		put_line(out, process, &process->lines[i], model);
+	for (i = 0; i < process->function_count && !ferror(out); i++)
+		put_function(out, process, &process->functions[i]);
+	if (process->functions_counted)
+		put_rest(out, model, process, "function", "outside", SELF,
+			 model_outside_bytes(process));
 	put_lost(out, model, process, process->lost_bytes);
 	put_lost_events(out, model, process);
 	if (!process->resident_known)
@@ -289,5 +322,6 @@ static int csv_emit(FILE *out, struct model *model, const struct render_options 
 const struct renderer render_csv = {
 	.name = "csv",
 	.only_rows = true,
+	.functions = true,
 	.emit = csv_emit,
 };

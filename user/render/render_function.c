@@ -25,8 +25,9 @@ struct view { /* one function of one process */
 	const struct render_options *options;
 	const struct model_line *lines; /* of the function, sorted by line number */
 	size_t count;
-	bool changed; /* the source has changed since the process started */
-	bool cut;     /* only lines with figures are shown */
+	const struct model_function *calls; /* what the exact engine counted of it; NULL: nothing */
+	bool changed;			    /* the source has changed since the process started */
+	bool cut;			    /* only lines with figures are shown */
 };
 
 struct lexer {		/* state between two lines of Python */
@@ -221,9 +222,9 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 	}
 }
 
-static void print_file_name(struct view *view, bool function)
+static void print_file_name(struct view *view, const struct model_location *location, bool function)
 {
-	const char *file = view->lines->location->file;
+	const char *file = location->file;
 	unsigned width = view->options->width;
 
 	fputs("Filename: ", view->out);
@@ -234,7 +235,7 @@ static void print_file_name(struct view *view, bool function)
 		   true);
 	if (function) {
 		fputs("\nFunction: ", view->out);
-		text_print(view->out, view->lines->location->function,
+		text_print(view->out, location->function,
 			   !width	? PARTS_FIELD_MAX
 			   : width > 18 ? width - 10
 					: 8,
@@ -293,7 +294,11 @@ static void print_function(struct view *view)
 	parts_choose(&columns, view->lines, view->count, view->model->page_size,
 		     room && room < 5 * (FIGURE_LEAST + 2) ? 9 : FIGURE_LEAST, room,
 		     view->options->sort);
-	print_file_name(view, true);
+	print_file_name(view, view->lines->location, true);
+	if (view->calls) {
+		parts_calls(view->out, view->options, view->calls);
+		fputc('\n', view->out);
+	}
 	parts_style(view->out, view->options, STYLE_HEAD);
 	fputs("Line # ", view->out);
 	parts_titles(view->out, &columns);
@@ -373,6 +378,60 @@ static struct model_line *take_lines(const struct model_process *process, const 
 	return lines;
 }
 
+static bool is_of(const struct model_location *a, const struct model_location *b)
+{
+	return a->file == b->file && a->function == b->function && a->first_line == b->first_line;
+}
+
+/* What was counted of the function of a line. NULL: nothing. */
+static const struct model_function *calls_of(const struct model_process *process,
+					     const struct model_location *line)
+{
+	for (size_t i = 0; i < process->function_count; i++)
+		if (is_of(process->functions[i].location, line))
+			return &process->functions[i];
+	return NULL;
+}
+
+/* True if a line of the function is among `count` of `lines`. */
+static bool has_lines(const struct model_line *lines, size_t count,
+		      const struct model_location *function)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_of(lines[i].location, function))
+			return true;
+	return false;
+}
+
+static void begin_function(const struct view *view, size_t *found)
+{
+	if (++*found > 1)
+		fputc('\n', view->out);
+}
+
+/* Prints the functions that were called and changed nothing by themselves: they have no lines. */
+static void print_idle(struct view *view, const struct model_line *lines, size_t count,
+		       size_t *found)
+{
+	const struct model_process *process = view->process;
+	bool headed = count > 0;
+
+	for (size_t i = 0; i < process->function_count; i++) {
+		view->calls = &process->functions[i];
+		if (!matches(view->calls->location, view->options->function) ||
+		    has_lines(lines, count, view->calls->location))
+			continue;
+		begin_function(view, found);
+		if (!headed) {
+			parts_head(view->out, view->model, process, view->options);
+			fputc('\n', view->out);
+		}
+		headed = true;
+		print_file_name(view, view->calls->location, true);
+		parts_calls(view->out, view->options, view->calls);
+	}
+}
+
 static int print_process(FILE *out, struct model *model, const struct model_process *process,
 			 const struct render_options *options, size_t *found)
 {
@@ -385,26 +444,28 @@ static int print_process(FILE *out, struct model *model, const struct model_proc
 	if (!lines)
 		return -ENOMEM;
 	for (i = 0; i < count && !err; i += view.count) {
-		if (++*found > 1)
-			fputc('\n', out);
+		begin_function(&view, found);
 		if (!i) {
 			parts_head(out, model, process, options);
 			fputc('\n', out);
 		}
 		view.lines = &lines[i];
 		view.changed = false;
+		view.calls = calls_of(process, view.lines->location);
 		for (view.count = 1; i + view.count < count; view.count++) {
 			if (!same_function(&lines[i], &lines[i + view.count]))
 				break;
 		}
 		if (knows_runs(&view)) {
-			print_file_name(&view, false);
+			print_file_name(&view, view.lines->location, false);
 			err = print_runs(&view);
 			print_changed(&view);
 		} else {
 			print_function(&view);
 		}
 	}
+	if (!err)
+		print_idle(&view, lines, count, found);
 	free(lines);
 	return err;
 }

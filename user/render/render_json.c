@@ -411,6 +411,8 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 		err = put_line(out, model, &process->lines[i]);
 	}
 	fputc(']', out);
+	if (process->functions_counted)
+		err = parts_functions_json(out, process) ?: err;
 	if (model->cache_known)
 		err = put_cached(out, process) ?: err;
 	err = put_extras(out, model, process) ?: err;
@@ -493,5 +495,6 @@ const struct renderer render_json = {
 	.name = "json",
 	.groups = true,
 	.memory = true,
+	.functions = true,
 	.emit = json_emit,
 };

@@ -158,6 +158,13 @@ void parts_figures(FILE *out, const struct parts_columns *chosen, const struct m
 int parts_runs(FILE *out, const struct model_process *process, const struct render_options *options,
 	       const struct model_location *function, long first, long last, bool *changed);
 
+/* render_calls.c: prints in words what is known of a function that the exact engine counted. */
+void parts_calls(FILE *out, const struct render_options *options,
+		 const struct model_function *function);
+/* render_calls_json.c: writes "functions" and what belongs to none, with a comma before. 0 or
+ * -ENOMEM. */
+int parts_functions_json(FILE *out, const struct model_process *process);
+
 /* Says that the function has many lines, and that those without `lack` are not shown. */
 void parts_cut(FILE *out, const struct render_options *options, const char *lack);
 

@@ -152,6 +152,8 @@ static void find_folder(struct answer *a)
 	}
 	if (a->importer)
 		narrow_folder(&first, &a->folder, a->importer->location);
+	for (i = 0; i < a->process->function_count; i++)
+		narrow_folder(&first, &a->folder, a->process->functions[i].location);
 }
 
 static void add_part(int64_t bytes, int64_t *grown, int64_t *freed)

@@ -416,6 +416,14 @@ static void print_syscalls(struct table *t)
 	print_calls(t, top, count, seen);
 }
 
+static void print_functions(struct table *t)
+{
+	struct answer answer = {
+		.out = t->out, .model = t->model, .options = t->options, .process = t->process};
+
+	answer_functions(&answer, t->options->top ? t->options->top : SIZE_MAX);
+}
+
 static int print_process(struct table *t)
 {
 	int err;
@@ -433,6 +441,7 @@ static int print_process(struct table *t)
 	err = err ?: parts_extras(t->out, t->model, t->process, t->options);
 	print_losses(t);
 	print_remarks(t);
+	print_functions(t);
 	fputc('\n', t->out);
 	print_lines(t);
 	parts_cached_files(t->out, t->process, t->options);
@@ -483,5 +492,6 @@ const struct renderer render_table = {
 	.groups = true,
 	.memory = true,
 	.redraws = true,
+	.functions = true,
 	.emit = table_emit,
 };

@@ -113,13 +113,16 @@ int report_add_image(const struct counts_image *image, void *arg)
 		return 0;
 	p = model_add_process(b->model, image->pid, image->ppid, image->comm,
 			      image->argv ? image->argv : no_argv, image->cgroup, image->python,
-			      image->lines ? "lines" : "walk");
+			      image->functions ? "functions"
+			      : image->lines   ? "lines"
+					       : "walk");
 	entry = calloc(1, sizeof(*entry));
 	if (!p || !entry) {
 		free(entry);
 		return -ENOMEM;
 	}
 	p->ns_pid = image->ns_pid;
+	p->functions_counted = image->functions;
 	take_record(b, p, image);
 	p->exited = image->ended;
 	p->memory_group = image->memory_group;
@@ -144,6 +147,7 @@ int report_add_image(const struct counts_image *image, void *arg)
 	entry->start_boottime_ns = image->record->start_boottime_ns;
 	entry->ended = image->ended;
 	entry->lines = image->lines;
+	entry->functions = image->functions;
 	entry->process = p;
 	if (HASH_INSERT(b->entries, id, entry)) {
 		free(entry);

@@ -93,7 +93,7 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 		if (!frames[i])
 			return -ENOMEM;
 	}
-	for (i = 0; i < stack->depth && entry->lines && !err; i++)
+	for (i = 0; i < stack->depth && entry->lines && !entry->functions && !err; i++)
 		if (stack->frames[i].prologue)
 			err = add_prologue(b, entry, frames, i, stack->depth, stack);
 	if (!err)
@@ -146,6 +146,17 @@ int report_add_thread(const struct counts_stack *stack, void *arg)
 	return 0;
 }
 
+static int add_calls(struct build *b, struct entry *entry, const struct model_location *location,
+		     const struct counts_line *line)
+{
+	int err = model_add_calls(b->model, entry->process, location, line->counted);
+
+	if (err || !(line->peak_before_pages || line->usage_before_pages))
+		return err;
+	return model_add_calls_before(b->model, entry->process, location, line->peak_before_pages,
+				      line->usage_before_pages);
+}
+
 int report_add_line(const struct counts_line *line, void *arg)
 {
 	const struct model_location *location;
@@ -161,6 +172,8 @@ int report_add_line(const struct counts_line *line, void *arg)
 	location = report_locate(b, line->at);
 	if (!location)
 		return -ENOMEM;
+	if (entry->functions)
+		return add_calls(b, entry, location, line);
 	return model_add_runs(b->model, entry->process, location, line->counted)
 		       ?: add_before(b, entry, location, line->peak_before_pages,
 				     line->usage_before_pages);

@@ -14,51 +14,53 @@ static void add_note(const char *text, void *arg)
 }
 
 /* Processes that the exact engine saw only in part, or not at all. */
-static void add_probe_notes(struct build *b)
+static void add_probe_notes(struct build *b, bool functions)
 {
 	const struct counts *counts = &b->report->counts;
 	const struct tallies *t = &b->tallies;
+	const char *what = functions ? "function" : "line";
 	char text[256];
 
 	if (t->probeless) {
 		snprintf(text, sizeof(text),
-			 "%u process%s no line probe that can be used: profiled by the "
-			 "walk engine",
-			 t->probeless, t->probeless == 1 ? " has" : "es have");
+			 "%u process%s no %s that can be used: profiled by the walk engine",
+			 t->probeless, t->probeless == 1 ? " has" : "es have",
+			 functions ? "function probes" : "line probe");
 		model_add_note(b->model, text);
 	}
 	if (t->unprobed) {
 		snprintf(text, sizeof(text),
-			 "the line probes of %u process%s could not be attached: profiled by the "
+			 "the %s probes of %u process%s could not be attached: profiled by the "
 			 "walk engine",
-			 t->unprobed, t->unprobed == 1 ? "" : "es");
+			 what, t->unprobed, t->unprobed == 1 ? "" : "es");
 		model_add_note(b->model, text);
 	}
 	if (t->short_lived) {
 		snprintf(text, sizeof(text),
-			 "%u process%s ended before the line probes could be attached: profiled "
+			 "%u process%s ended before the %s probes could be attached: profiled "
 			 "by the walk engine",
-			 t->short_lived, t->short_lived == 1 ? "" : "es");
+			 t->short_lived, t->short_lived == 1 ? "" : "es", what);
 		model_add_note(b->model, text);
 	}
 	if (t->unready) {
 		snprintf(text, sizeof(text),
-			 "the profile ended before the line probes of %u process%s could be "
+			 "the profile ended before the %s probes of %u process%s could be "
 			 "attached: profiled by the walk engine",
-			 t->unready, t->unready == 1 ? "" : "es");
+			 what, t->unready, t->unready == 1 ? "" : "es");
 		model_add_note(b->model, text);
 	}
 	if (t->late) {
 		snprintf(text, sizeof(text),
-			 "%u process%s for a moment before the line probes were attached: lines "
-			 "that ran in it have no occurrences of then",
-			 t->late, t->late == 1 ? " ran" : "es ran");
+			 "%u process%s for a moment before the %s probes were attached: %ss "
+			 "that ran in it have no %s of then",
+			 t->late, t->late == 1 ? " ran" : "es ran", what, what,
+			 functions ? "calls" : "occurrences");
 		model_add_note(b->model, text);
 	}
 	counts->ops->each_note(counts->self, COUNTS_NOTE_PROBES, add_note, b->model);
 }
 
-/* Probe events that no line could be charged with. */
+/* Probe events that no line, or function, could be charged with. */
 static void add_line_notes(struct build *b, const struct counts_facts *facts)
 {
 	static const char *const causes[] = {
@@ -77,8 +79,9 @@ static void add_line_notes(struct build *b, const struct counts_facts *facts)
 			count += t->unnamed_runs;
 		if (!count)
 			continue;
-		snprintf(text, sizeof(text), "%llu line event%s not counted: %s",
-			 (unsigned long long)count, count == 1 ? "" : "s", causes[i]);
+		snprintf(text, sizeof(text), "%llu %s event%s not counted: %s",
+			 (unsigned long long)count, facts->functions ? "function" : "line",
+			 count == 1 ? "" : "s", causes[i]);
 		model_add_note(b->model, text);
 	}
 }
@@ -407,7 +410,7 @@ int report_add_notes(struct build *b, const struct counts_facts *facts)
 	add_quota_notes(b);
 	add_user_notes(b);
 	add_limit_notes(b, facts);
-	add_probe_notes(b);
+	add_probe_notes(b, facts->functions);
 	add_gap_notes(b, facts);
 	add_cut_notes(b);
 	add_line_notes(b, facts);

@@ -28,7 +28,7 @@ struct entry { /* an image in this report */
 	pid_t pid;
 	uint64_t start_boottime_ns;
 	bool ended;
-	bool lines;		       /* the exact engine is attached */
+	bool lines, functions;	       /* the exact engine is attached; it counts functions */
 	struct model_process *process; /* NULL: it was gathered, and is part of model.gathered */
 	uint64_t gone_ms;	       /* when it was gathered: clock_ms(CLOCK_MONOTONIC) */
 	struct pymem_counters brief;   /* of all its stacks: report_build_brief() */

@@ -195,9 +195,9 @@ static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *i
 		if (!examiner_explain(err, text, sizeof(text)))
 			snprintf(text, sizeof(text), "%s", explain(err));
 		snprintf(why, size, "can't be examined: %s", text);
-	} else if (tracker->probes && !python->has_line_probe) {
+	} else if (tracker->probes && !probes_suffice(tracker->probes, python)) {
 		err = -ENOTSUP;
-		probes_explain(python, why, size);
+		probes_explain(tracker->probes, python, why, size);
 	}
 	return err;
 }

@@ -45,6 +45,7 @@ int tracker_hand_image(struct tracker *tracker, const struct image *image,
 		.ended = image->dead,
 		.held = image->held,
 		.lines = image->lines,
+		.functions = image->lines && session_counts_functions(tracker->session),
 		.lines_late = image->lines_late,
 		.lines_error = image->lines_error,
 		.death = err ? NULL : death,
@@ -444,6 +445,7 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.unwatched = t->unwatched,
 		.groups = t->groups,
 	};
+	facts->functions = session_counts_functions(t->session);
 	for (int i = 0; i < PYMEM_LINE_MISS_COUNT; i++)
 		facts->line_misses[i] = session_line_misses(t->session, i);
 }

@@ -212,12 +212,13 @@ static int find_file(struct tracker *tracker, pid_t pid, const struct py_process
 	int err;
 
 	*file = NULL;
-	if (!python->has_line_probe)
+	if (!probes_suffice(tracker->probes, python))
 		return -ENOTSUP;
 	*file = malloc(sizeof(**file));
 	if (!*file)
 		return -ENOMEM;
 	err = examiner_find_probes(pid, python->image_dev, python->image_inode, *file);
+	(*file)->sites.entry_wants_line = python->entry_wants_line;
 	if (err) {
 		probes_note_refusal(tracker->probes, python->image_path, err);
 		free(*file);
@@ -254,14 +255,18 @@ int tracker_want_command_probes(struct tracker *tracker, const struct image *ima
 				  .pid = image->pid,
 				  .start_ticks = proc_start_ticks(image->pid),
 				  .image = image->id};
+	unsigned needs = 0;
 	int err;
 
+	/* If places are needed, the address at which it is loaded must be known. */
+	if (session_places_needed(tracker->session))
+		needs |= PROBE_FILE_FIXED;
+	if (session_counts_functions(tracker->session))
+		needs |= PROBE_FILE_FUNCTIONS;
 	task.file = malloc(sizeof(*task.file));
 	if (!task.file)
 		return -ENOMEM;
-	/* If places are needed, the address at which it is loaded must be known. */
-	err = examiner_find_program(image->pid, program, session_places_needed(tracker->session),
-				    task.file);
+	err = examiner_find_program(image->pid, program, needs, task.file);
 	if (err) {
 		free(task.file);
 		if (err == -ENOENT)
