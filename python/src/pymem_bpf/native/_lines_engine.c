@@ -16,6 +16,9 @@
  * Where they share a line, and where the function calls itself on it, what the line changed is
  * counted once (on_row()).
  *
+ * In free-threaded builds each thread has its own counters of a sink, and what threads share
+ * changes only while none is inside an event (_lines_threads.c).
+ *
  * Greenlets share their thread's stack of frames: a switch inside profiled code ends the runs of
  * the frames that it leaves.
  */
@@ -27,15 +30,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LOOK_EVERY 1024 /* runs between two looks for the end of the helper */
+#define LOOK_EVERY 1024 /* runs of a thread between two looks for the end of the helper */
 
 static struct {
 	const volatile struct pymem_block *block;
 	struct recorder *enabled;
 	uint64_t epoch; /* one more each time a recorder is enabled */
-	uint64_t frames;
-	uint32_t countdown;
-	bool cut; /* the block is frozen */
+	bool cut;	/* the block is frozen */
 	int64_t alarm_pages;
 	unsigned int slow;  /* how many of those enabled want PSS or USS */
 	bool estimated;	    /* the enabled recorders are */
@@ -51,7 +52,7 @@ void lines_after_fork(void)
 		r->enabled = false;
 		r->cut = true;
 	}
-	engine.enabled = NULL;
+	lines_set(engine.enabled, NULL);
 	engine.block = NULL;
 	engine.alarm_pages = INT64_MAX;
 	engine.slow = 0;
@@ -105,7 +106,7 @@ static inline struct sample sample_now(struct thread *t)
 
 bool lines_enabled(void)
 {
-	return engine.enabled != NULL;
+	return lines_get(engine.enabled) != NULL;
 }
 
 bool lines_estimating(void)
@@ -116,22 +117,22 @@ bool lines_estimating(void)
 /* Has the helper gone? Then the block is frozen. */
 static void look(void)
 {
+	bool cut = lines_get(engine.cut) || engine.block->state != PYMEM_BLOCK_LIVE;
 	struct recorder *r;
 	ssize_t n;
 	char byte;
 
-	engine.countdown = LOOK_EVERY;
-	if (engine.block->state != PYMEM_BLOCK_LIVE)
-		engine.cut = true;
-	for (r = engine.enabled; r && !engine.cut; r = r->next) {
+	for (r = engine.enabled; r && !cut; r = r->next) {
 		if (r->fd < 0)
 			continue;
 		n = recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-			engine.cut = true;
+		cut = !n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 	}
-	for (r = engine.enabled; r && engine.cut; r = r->next)
-		r->cut = true;
+	if (!cut)
+		return;
+	lines_set(engine.cut, true);
+	for (r = engine.enabled; r; r = r->next)
+		lines_set(r->cut, true);
 }
 
 struct recorder *lines_recorders(void)
@@ -171,17 +172,21 @@ static int64_t smaps_pages(const struct recorder *r, const struct sample *at)
 }
 
 /* Adds a run that ends now to what one recorder counts. */
-static void charge(struct sink *sink, const struct thread *t, const struct frame *f,
+static void charge(struct sink *sink, struct thread *t, const struct frame *f,
 		   const struct sample *now)
 {
 	struct recorder *r = sink->recorder;
 	unsigned int index = f->line - f->code->first;
 	int64_t change = now->net - f->begin.net, usage = now->rss;
+	struct counts *counts;
 	struct line *line;
 
 	if (!lines_counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
 		return;
-	line = &sink->lines[index];
+	counts = lines_counts_of(sink, t);
+	if (!counts)
+		return;
+	line = &counts->lines[index];
 	if (r->metric != METRIC_RSS) {
 		usage = smaps_pages(r, now);
 		change = usage - smaps_pages(r, &f->begin);
@@ -198,13 +203,13 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 }
 
 /* Ends the run of a frame. The frames outside it must still be on the stack. */
-static inline void run_end(const struct thread *t, struct frame *f, const struct sample *now)
+static inline void run_end(struct thread *t, struct frame *f, const struct sample *now)
 {
 	struct sink *sink;
 
 	for (sink = f->code->sinks; sink; sink = sink->next)
 		charge(sink, t, f, now);
-	if (!--engine.countdown)
+	if (!(++t->events % LOOK_EVERY))
 		look();
 }
 
@@ -231,7 +236,7 @@ static struct frame *push(struct thread *t, struct code *code)
 	}
 	frames = &t->frames[t->depth++];
 	frames->code = code;
-	frames->number = ++engine.frames;
+	frames->number = ++t->numbers;
 	return frames;
 }
 
@@ -240,6 +245,17 @@ static void pop(struct thread *t, const struct sample *now)
 {
 	t->depth--;
 	run_end(t, &t->frames[t->depth], now);
+}
+
+static inline void count_call(struct sink *sink, struct thread *t)
+{
+	struct counts *counts;
+
+	if (!lines_counts(sink->recorder, t))
+		return;
+	counts = lines_counts_of(sink, t);
+	if (counts)
+		counts->calls++;
 }
 
 uint64_t lines_enter(struct code *code, int line, enum how how)
@@ -256,7 +272,7 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	if (!f)
 		return 0;
 	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
-		sink->calls += lines_counts(sink->recorder, t);
+		count_call(sink, t);
 	run_begin(f, line, how, &now);
 	return f->number;
 }
@@ -285,55 +301,67 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 	return &t->frames[i - 1];
 }
 
-static void set_alarm(void);
-
-/* Calls the alarms that are due, each recorder's only once. -1: one has raised an exception. */
-static int alarm_now(const struct thread *t, int64_t rss)
+static void set_alarm(void)
 {
-	struct recorder *r, *next;
-	PyObject *call, *result;
+	struct recorder *r;
 
 	engine.alarm_pages = INT64_MAX;
-	for (r = engine.enabled; r; r = next) {
-		next = r->next;
-		if (!r->alarm)
+	for (r = engine.enabled; r; r = r->next)
+		if (r->alarm && r->alarm_pages < engine.alarm_pages)
+			engine.alarm_pages = r->alarm_pages;
+}
+
+/* The function of one alarm that is due, with its reference; NULL: none is. */
+static PyObject *take_alarm(const struct thread *t)
+{
+	PyObject *call = NULL;
+	struct recorder *r;
+
+	lines_exclusive_begin();
+	for (r = engine.enabled; r && !call; r = r->next) {
+		if (!r->alarm || t->alarm_rss < r->alarm_pages || !lines_counts(r, t))
 			continue;
-		if (rss < r->alarm_pages || !lines_counts(r, t)) {
-			if (r->alarm_pages < engine.alarm_pages)
-				engine.alarm_pages = r->alarm_pages;
-			continue;
-		}
 		call = r->alarm;
 		r->alarm = NULL;
-		result = PyObject_CallFunction(call, "L", (long long)rss * sysconf(_SC_PAGESIZE));
+	}
+	set_alarm();
+	lines_exclusive_end();
+	return call;
+}
+
+int lines_alarm(void)
+{
+	struct thread *t = lines_thread_here();
+	PyObject *call, *result;
+
+	/* A call may disable any recorder. One that raises leaves the others for the next line. */
+	while (t && (call = take_alarm(t))) {
+		result = PyObject_CallFunction(call, "L",
+					       (long long)t->alarm_rss * sysconf(_SC_PAGESIZE));
 		Py_DECREF(call);
-		if (!result) {
-			set_alarm(); /* the others' stay */
+		if (!result)
 			return -1;
-		}
-		/* The call may have disabled any recorder. */
 		Py_DECREF(result);
-		next = engine.enabled;
 	}
 	return 0;
 }
 
-int lines_line(PyObject *object, int line)
+bool lines_line(PyObject *object, int line)
 {
 	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
 	struct frame *f;
 
 	if (!t)
-		return 0;
+		return false;
 	f = t->depth ? &t->frames[t->depth - 1] : NULL;
 	if ((!f || f->code->object != object) && !lines_find(object))
-		return 0;
+		return false;
 	now = sample_now(t);
 	if (!f || f->code->object != object) {
 		f = frame_of(t, object, &now);
 		if (!f)
-			return 0;
+			return false;
 	}
 	/* An instruction without a line belongs to the line where the code begins. */
 	if (line <= 0)
@@ -341,12 +369,15 @@ int lines_line(PyObject *object, int line)
 	/* The line that a function begins on may be told twice, by its entry and by itself. */
 	if (f->how == BY_ENTRY && f->line == line) {
 		f->how = BY_EVENT;
-		return 0;
+		return false;
 	}
 	if (f->line)
 		run_end(t, f, &now);
 	run_begin(f, line, BY_EVENT, &now);
-	return now.rss >= engine.alarm_pages ? alarm_now(t, now.rss) : 0;
+	if (now.rss < engine.alarm_pages)
+		return false;
+	t->alarm_rss = now.rss;
+	return true;
 }
 
 void lines_leave(uint64_t number)
@@ -388,38 +419,24 @@ bool lines_inside(void)
 
 /* --- recorders --- */
 
-static void set_alarm(void)
+static int enable(struct recorder *r, const struct thread *t)
 {
-	struct recorder *r;
-
-	engine.alarm_pages = INT64_MAX;
-	for (r = engine.enabled; r; r = r->next)
-		if (r->alarm && r->alarm_pages < engine.alarm_pages)
-			engine.alarm_pages = r->alarm_pages;
-}
-
-int lines_enable(struct recorder *r)
-{
-	struct thread *t;
-
 	if (r->enabled)
 		return 0;
 	if (engine.enabled && (const void *)engine.block != r->block.buf)
 		return -1;
-	if (r->own_thread) {
-		t = lines_thread_now(r->block.buf);
-		if (!t)
-			return -2;
+	if (r->own_thread)
 		r->thread = t->serial;
-	}
 	if (!engine.enabled) {
 		engine.block = r->block.buf;
-		engine.cut = false;
+		lines_set(engine.cut, false);
 		engine.estimated = r->estimated;
 	}
+	if (r->estimated)
+		lines_resident_begin();
 	r->epoch = ++engine.epoch;
 	r->next = engine.enabled;
-	engine.enabled = r;
+	lines_set(engine.enabled, r);
 	r->enabled = true;
 	engine.slow += r->metric != METRIC_RSS;
 	engine.trees += r->estimated && r->children;
@@ -427,6 +444,33 @@ int lines_enable(struct recorder *r)
 	look();
 	lines_note_deep(r);
 	return 0;
+}
+
+int lines_enable(struct recorder *r)
+{
+	const struct thread *t = r->own_thread ? lines_thread_here() : NULL;
+	int err;
+
+	if (r->own_thread && !t)
+		return -2;
+	lines_exclusive_begin();
+	err = enable(r, t);
+	lines_exclusive_end();
+	return err;
+}
+
+/* Takes a recorder out of the list of those enabled. */
+static void unlink_recorder(const struct recorder *r)
+{
+	struct recorder *before = engine.enabled;
+
+	if (before == r) {
+		lines_set(engine.enabled, r->next);
+		return;
+	}
+	while (before->next != r)
+		before = before->next;
+	before->next = r->next;
 }
 
 /* Charges what a thread's runs changed until now; they go on as from now. */
@@ -450,19 +494,15 @@ static void settle(struct thread *t)
 
 void lines_disable(struct recorder *r)
 {
-	struct recorder **at = &engine.enabled;
-	struct thread *t, *threads;
+	struct thread *t, *threads = lines_threads();
 
 	if (!r->enabled)
 		return;
 	look();
 	r->blind |= lines_blind(r->own_thread);
-	threads = lines_threads_begin();
 	for (t = threads; t; t = t->next)
 		settle(t);
-	while (*at != r)
-		at = &(*at)->next;
-	*at = r->next;
+	unlink_recorder(r);
 	r->enabled = false;
 	engine.slow -= r->metric != METRIC_RSS;
 	engine.trees -= r->estimated && r->children;
@@ -470,7 +510,6 @@ void lines_disable(struct recorder *r)
 	/* From now on frames end unseen. */
 	for (t = engine.enabled ? NULL : threads; t; t = t->next)
 		t->depth = 0;
-	lines_threads_end();
 	if (engine.enabled)
 		return;
 	engine.block = NULL;

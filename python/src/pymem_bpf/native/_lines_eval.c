@@ -300,7 +300,7 @@ static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *va
 	if (what == PyTrace_LINE) {
 		/* f_lineno is set during a line event; else the line has to be worked out. */
 		line = frame->f_lineno ? frame->f_lineno : PyFrame_GetLineNumber(frame);
-		if (lines_line(code_of_object(frame), line))
+		if (lines_line(code_of_object(frame), line) && lines_alarm())
 			return -1;
 	} else if (what == PyTrace_CALL || what == PyTrace_RETURN) {
 		told_of_call(frame, what);
