@@ -123,7 +123,9 @@ struct recorder {
 	struct recorder *next; /* of those enabled */
 };
 
-enum how { BY_EVENT, BY_ENTRY, RESUMED };
+/* How a run began; BY_ENTRY and RESUMED are bits. RESUMED: as a part of one that was counted before. BY_ENTRY: its
+ * line may be told once more. */
+enum how { BY_EVENT = 0, BY_ENTRY = 1, RESUMED = 2 };
 
 /* Amounts in pages. */
 struct sample {
@@ -144,7 +146,7 @@ struct frame {
 	struct code *code;
 	uint64_t number;
 	int line; /* 0: none */
-	enum how how;
+	unsigned int how; /* enum how */
 	uint64_t epoch; /* the engine's when the run began: recorders that were enabled later do not
 			   count it */
 	struct sample begin; /* when the run began */

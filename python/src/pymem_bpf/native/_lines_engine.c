@@ -195,7 +195,7 @@ static void charge(struct sink *sink, struct thread *t, const struct frame *f,
 		change += now->other - f->begin.other;
 		usage += now->other;
 	}
-	line->runs += f->how != RESUMED;
+	line->runs += !(f->how & RESUMED);
 	if (change && on_row(sink, t, f))
 		line->pages += change;
 	if (usage > line->usage_pages)
@@ -367,8 +367,8 @@ bool lines_line(PyObject *object, int line)
 	if (line <= 0)
 		line = f->code->begin;
 	/* The line that a function begins on may be told twice, by its entry and by itself. */
-	if (f->how == BY_ENTRY && f->line == line) {
-		f->how = BY_EVENT;
+	if (f->how & BY_ENTRY && f->line == line) {
+		f->how &= ~BY_ENTRY;
 		return false;
 	}
 	if (f->line)
@@ -487,7 +487,7 @@ static void settle(struct thread *t)
 		run_end(t, &t->frames[i], &now);
 	for (i = 0; i < t->depth; i++) {
 		f = &t->frames[i];
-		f->how = RESUMED;
+		f->how |= RESUMED;
 		f->begin = now;
 	}
 }
