@@ -21,7 +21,7 @@
 # With PYMEM_MATRIX set (make check-pythons), `list` has more: debug builds of each release,
 # further interpreters of /usr, /usr/local and /opt, a virtual environment, and the free-threaded
 # builds in the cache (free_threaded.sh makes them). With PYMEM_FREE_THREADED set (make check-free-threaded)
-# it has these and no others.
+# it has these and the system's, no others.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -222,6 +222,7 @@ list()
 everything()
 {
 	if [ -n "${PYMEM_FREE_THREADED-}" ]; then
+		list_local | grep ^system-
 		list_free_threaded
 		return
 	fi

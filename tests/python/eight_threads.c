@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The counting of the Python package's extension (native/), as free-threaded builds have it, without an
- * interpreter: eight threads run lines whose amounts are known, and end, while one more makes, enables,
- * reads, disables and drops recorders of the same code. test_thread_sanitizer.py builds it under
- * ThreadSanitizer and runs it.
+/* The counting of the Python package's extension (native/), as free-threaded builds have it,
+ * without an interpreter: eight threads run lines whose amounts are known, and end, while one more
+ * makes, enables, reads, disables and drops recorders of the same code. test_thread_sanitizer.py
+ * builds it under ThreadSanitizer and runs it.
  *
  *   eight_threads [unguarded]
  *
- * Prints "right" if all was counted, else what was not, with status 1. unguarded: events are not said to be
- * any. Then there are races, which the sanitizer has to find.
+ * Prints "right" if all was counted, else what was not, with status 1. unguarded: events are not
+ * said to be any. Then there are races, which the sanitizer has to find.
  *
- * The interpreter's part are two functions that nobody calls. The kernel's part, the counter block, is
- * written unseen by the sanitizer, as the kernel does.
+ * The interpreter's part are two functions that nobody calls. The kernel's part, the counter block,
+ * is written unseen by the sanitizer, as the kernel does.
  */
 #include "_lines.h"
 
@@ -106,8 +106,8 @@ static void leave(PyObject *object)
 		lines_event_end();
 }
 
-/* A call of a function that grows by `pages` on one line and shrinks by one page on the next, and calls
- * itself there. */
+/* A call of a function that grows by `pages` on one line and shrinks by one page on the next, and
+ * calls itself there. */
 static void call(PyObject *object, int pages, int depth)
 {
 	enter(object);
@@ -223,9 +223,10 @@ static int check(const struct recorder *r)
 	err += compare("runs of line 2", first->lines[1].runs, calls);
 	err += compare("runs of line 3", first->lines[2].runs, calls);
 	err += compare("pages of line 2", first->lines[1].pages, once * sum * (RECURSIONS + 2) / 2);
-	/* What the calls inside change is in the outermost run, too: less one page for each call, and what
-	 * line 2 of each call inside has. */
-	err += compare("pages of line 3", first->lines[2].pages, once * sum * RECURSIONS / 2 - calls);
+	/* What the calls inside change is in the outermost run, too: less one page for each call,
+	 * and what line 2 of each call inside has. */
+	err += compare("pages of line 3", first->lines[2].pages,
+		       once * sum * RECURSIONS / 2 - calls);
 	err += compare("calls of the other", second->calls, once * THREADS);
 	err += compare("pages of its line 2", second->lines[1].pages, once * THREADS);
 	err += compare("pages of its line 3", second->lines[2].pages, -once * THREADS);

@@ -123,8 +123,8 @@ struct recorder {
 	struct recorder *next; /* of those enabled */
 };
 
-/* How a run began; BY_ENTRY and RESUMED are bits. RESUMED: as a part of one that was counted before. BY_ENTRY: its
- * line may be told once more. */
+/* How a run began; BY_ENTRY and RESUMED are bits. RESUMED: as a part of one that was counted
+ * before. BY_ENTRY: its line may be told once more. */
 enum how { BY_EVENT = 0, BY_ENTRY = 1, RESUMED = 2 };
 
 /* Amounts in pages. */
@@ -145,7 +145,7 @@ void lines_sample_estimate(struct sample *now, bool with_descendants);
 struct frame {
 	struct code *code;
 	uint64_t number;
-	int line; /* 0: none */
+	int line;	  /* 0: none */
 	unsigned int how; /* enum how */
 	uint64_t epoch; /* the engine's when the run began: recorders that were enabled later do not
 			   count it */
