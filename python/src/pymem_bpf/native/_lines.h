@@ -235,17 +235,27 @@ struct counts *lines_counts_new(struct sink *sink, struct thread *t);
 void lines_counts_fold(struct thread *t);
 #endif
 
-/* Where a thread counts for a sink; NULL: nowhere. */
-static inline struct counts *lines_counts_of(struct sink *sink, struct thread *t)
+/* Where a thread counts for a sink; NULL: it has not counted anything yet. */
+static inline struct counts *lines_counts_there(struct sink *sink, const struct thread *t)
 {
 #if LINES_FREE_THREADED
-	if (sink->number < t->count_room && t->counts[sink->number])
-		return t->counts[sink->number];
-	return lines_counts_new(sink, t);
+	return sink->number < t->count_room ? t->counts[sink->number] : NULL;
 #else
 	(void)t;
 	return &sink->counts;
 #endif
+}
+
+/* The same, made if it is not there; NULL: no memory. */
+static inline struct counts *lines_counts_of(struct sink *sink, struct thread *t)
+{
+	struct counts *counts = lines_counts_there(sink, t);
+
+#if LINES_FREE_THREADED
+	if (!counts)
+		counts = lines_counts_new(sink, t);
+#endif
+	return counts;
 }
 
 /* All that was counted for a sink, in all threads: a copy, to be freed; NULL: no memory. Exclusive.
