@@ -9,7 +9,9 @@ import threading
 import time
 
 from lines_block import UNIT, Block
+from lines_checks_estimate import helper, own_files
 from lines_common import counts, equal, pages, rows, tables_of, with_counter
+from pymem_bpf._helper import NoServer
 from pymem_bpf.decorator import profile
 from pymem_bpf.line_profiler import LineProfiler
 
@@ -293,6 +295,27 @@ def check_forks_while_eight_threads_run():
         for thread in threads:
             thread.join()
     equal(pages(rows(profiler, f)), {1: sum(made)})
+
+
+def check_eight_threads_without_a_helper():
+    """Figures of /proc, while the program closes the file that they are read from."""
+    block, closed = Block(), []
+
+    def closes(number):
+        for _ in range(3):
+            loops(number, block)
+            if number == 1:
+                closed.extend(own_files()[:1])
+                for fd in own_files():
+                    os.close(fd)
+    with helper(NoServer("nobody")):
+        profiler = LineProfiler(loops)
+        with profiler:
+            in_threads(closes)
+        # Another thread may be reading from what is closed: that reading is noted.
+        assert profiler.approximate and profiler.unread <= 3 * THREADS and not profiler.cut, profiler.unread
+    equal(counts(rows(profiler, loops)), {line: 3 * runs for line, runs in LOOPS_RUNS.items()})
+    assert closed and not own_files(), closed
 
 
 def check_the_gil_is_as_it_was():
