@@ -292,6 +292,22 @@ check-pythons:
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \
 	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
 
+# The package and the program on free-threaded builds of CPython, which are built first, once; and the package's
+# extension in one that is built under ThreadSanitizer. A version whose sources can't be had is named.
+FREE_THREADED_VERSIONS ?= 3.13 3.14 3.15
+check-free-threaded:
+	tools/install-deps free-threaded
+	$(MAKE) $(PARALLEL) all walker
+	for version in $(FREE_THREADED_VERSIONS); do \
+		tests/free_threaded.sh $$version && continue; \
+		[ $$? = 77 ] && echo "SKIP $${version}t: its sources can't be had" || exit 1; \
+	done
+	PYMEM_FREE_THREADED=1 tests/pythons.sh list | grep -q ^free-threaded-
+	tests/free_threaded.sh $(firstword $(FREE_THREADED_VERSIONS)) tsan
+	rm -rf $(BUILD)/free-threaded
+	PYMEM_FREE_THREADED=1 PYMEM_MATRIX=$(abspath $(BUILD)/free-threaded) tests/run walker e2e python
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/python/test_eight_threads.py
+
 # All attacks that are tests, and the table of them in docs/SECURITY.md.
 check-security:
 	tools/install-deps test
@@ -516,7 +532,7 @@ check-wheel:
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
 	tests/verifier/*.c tests/heap/*.c tests/toml/*.c packaging/static/*.c bench/probe/*.c python/src/pymem_bpf/native/*.c \
-	python/src/pymem_bpf/native/*.h)
+	python/src/pymem_bpf/native/*.h tests/python/*.c)
 GENERATED := user/python/py_layout_table.h user/python/py_heap_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -552,6 +568,7 @@ help:
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
+	@echo 'make check-free-threaded   tests on free-threaded CPythons, which are built; ThreadSanitizer'
 	@echo 'make check-security  the attacks of docs/SECURITY.md, and its table'
 	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=8,32: these only)'
 	@echo 'make check-memory-profiler, check-cpython   their own tests, from Debian (docs/TESTING.md)'
@@ -572,7 +589,7 @@ help:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 .PHONY: python wheel wheel-pythons sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
-	bench arm64 install format format-check check-pythons check-security clean help check-vm \
+	bench arm64 install format format-check check-pythons check-free-threaded check-security clean help check-vm \
 	verifier-update memory-update check-memory-profiler check-cpython install-strip install-program install-python \
 	uninstall deb rpm check-deb print-documents FORCE
 .DELETE_ON_ERROR:

@@ -2,7 +2,8 @@
 """How the C extension is compiled: read by setup.py (wheels) and tools/build-extension (in place).
 
 From 3.12 on the extension uses the stable ABI: one build for all later versions. Before, the hooks that it
-needs are no part of that: one build for each version.
+needs are no part of that: one build for each version. Free-threaded builds of Python have another ABI: there, too,
+one build for each version.
 
 Both run this file by its path, since builders need not have its folder in sys.path.
 """
@@ -17,7 +18,7 @@ FLAGS = ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"]
 
 _supported = runpy.run_path(os.path.join(HERE, "src", "pymem_bpf", "_supported.py"))
 refusal = _supported["refusal"]
-is_stable = _supported["has_monitoring"]
+is_stable = _supported["has_stable_abi"]
 
 
 def sources():

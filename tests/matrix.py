@@ -97,6 +97,7 @@ TESTS = {
         "test_decorator": "mprun", "test_decorated_functions_run_where_nothing_counts": "mprun",
         "test_estimated_they_do_the_same": "mprun", "test_profiled_they_do_the_same": "mprun"},
     "python/test_lines.py": {"test_amounts_and_occurrences": "mprun", "test_decorator": "mprun"},
+    "python/test_eight_threads.py": {"test_amounts_of_eight_threads": "mprun"},
     "python/test_program.py": {"test_each_python": "mprun"},
     "python/test_await.py": {"test_asyncio_of_each_python": "memit"},
     "python/test_refused.py": {"test_refused": "mprun"},

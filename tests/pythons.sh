@@ -20,7 +20,8 @@
 #
 # With PYMEM_MATRIX set (make check-pythons), `list` has more: debug builds of each release,
 # further interpreters of /usr, /usr/local and /opt, a virtual environment, and the free-threaded
-# builds in the cache (free_threaded.sh makes them).
+# builds in the cache (free_threaded.sh makes them). With PYMEM_FREE_THREADED set (make check-free-threaded)
+# it has these and the system's, no others.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -220,6 +221,11 @@ list()
 
 everything()
 {
+	if [ -n "${PYMEM_FREE_THREADED-}" ]; then
+		list_local | grep ^system-
+		list_free_threaded
+		return
+	fi
 	list_local
 	list_debian "$releases"
 	[ -n "${PYMEM_MATRIX-}" ] || return 0

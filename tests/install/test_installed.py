@@ -29,9 +29,9 @@ sys.stdin.readline()
 
 def expected(python):
     """The name of the extension's file for an interpreter."""
-    if python.version >= (3, 12):
+    if python.version >= (3, 12) and not python.free_threaded:
         return "_lines.abi3.so"
-    return "_lines.cpython-%d%d-%s-linux-gnu.so" % (python.version + (os.uname().machine,))
+    return "_lines.cpython-%d%d%s-%s-linux-gnu.so" % (python.version + ("t" * python.free_threaded, os.uname().machine))
 
 
 def test_each_interpreter(python, wheel, unpacked, tmp_path):
@@ -44,13 +44,13 @@ def test_each_interpreter(python, wheel, unpacked, tmp_path):
                                         ["pytest11", "pymem_bpf", "pymem_bpf.pytest_plugin"]], VERSION]
     assert there.run("-c", "import pymem_bpf; pymem_bpf.memory_usage(max_usage=True)") == ""
     lines = ("-c", "import pymem_bpf.line_profiler as p; print(p._lines.__file__)")
-    if python.free_threaded:
-        assert "free-threaded builds of Python are not supported yet" in there.run(*lines, status=1)
-    elif any(unpacked.rglob(expected(python))):
+    if any(unpacked.rglob(expected(python))):
         path = there.run(*lines).strip()
         assert os.path.basename(path) == expected(python) and path.startswith(str(there.folder))
     else:  # a wheel with fewer extensions
-        assert "the extension module is not there for this Python (%d.%d)" % python.version in there.run(*lines, status=1)
+        named = "the extension module is not there for this Python (%d.%d%s)" % (
+            python.version + ("t" * python.free_threaded,))
+        assert named in there.run(*lines, status=1)
     there.pip("uninstall", "--yes", "pymem-bpf")
     left = set(there.files()) - set(there.before)
     # Folders that pip made and does not remove.
@@ -64,7 +64,7 @@ def test_unpacked(python, unpacked):
     assert run(python.command[:-1] + [tool, "--version"]) == "pymem-bpf %s\n" % VERSION
     code = "import pymem_bpf.line_profiler as p; print(p._lines.Recorder.resident_steps())"
     env = environment(PYTHONPATH=str(unpacked), PYTHONDONTWRITEBYTECODE="1")
-    if python.free_threaded or not (unpacked / "pymem_bpf" / expected(python)).exists():
+    if not (unpacked / "pymem_bpf" / expected(python)).exists():
         assert "ImportError" in run(python.command + ["-c", code], 1, env=env)
     else:
         assert run(python.command + ["-c", code], env=env).startswith("(")

@@ -13,7 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
 PACKAGE = os.path.join(PROJECT, "python", "src")
-ASK = "import sys; print('%d.%d %d' % (sys.version_info[:2] + ('t' in sys.abiflags,)))"
+ASK = "import sys; print('%d.%d' % sys.version_info[:2], sys.abiflags + '.')"
 
 sys.path.insert(0, os.path.join(PROJECT, "tests"))
 import matrix  # noqa: E402
@@ -41,10 +41,10 @@ class Python:
     def __init__(self, name, command):
         self.name, self.command = name, command
         said = subprocess.run(command + ["-c", ASK], check=True, stdout=subprocess.PIPE).stdout
-        version, free_threaded = said.decode().split()
-        self.version = tuple(map(int, version.split(".")))
+        version, flags = said.decode().split()
+        self.version, self.abiflags = tuple(map(int, version.split("."))), flags[:-1]
         # What the package says it does not support.
-        self.refused = self.version < (3, 8) or free_threaded == "1"
+        self.refused = self.version < (3, 8)
 
 
 def build(command):

@@ -2,6 +2,7 @@
 """A counter block (include/pymem_block.h) that the test itself writes. Profiled functions call grow(), so
 the block knows what each line changes."""
 import mmap
+import os
 import struct
 import threading
 
@@ -10,6 +11,17 @@ STATE_AT, MISSED_AT, RSS_AT, TREE_AT = 4, 8, 24, 32
 NEW, LIVE, ENDED = range(3)
 UNIT = mmap.PAGESIZE
 START = 1000
+
+
+_lock = threading.Lock()
+
+
+def _after_fork():
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Block:
@@ -35,6 +47,10 @@ class Block:
     def grow(self, pages, child=0, tid=None):
         """This thread changes RSS by so many pages, a child by `child`."""
         tid = threading.get_native_id() if tid is None else tid
+        with _lock:
+            self._grow(pages, child, tid)
+
+    def _grow(self, pages, child, tid):
         for probe in range(PROBES):
             at = THREADS_AT + 16 * ((tid + probe) % THREADS)
             found, = struct.unpack_from("=I", self.block, at)

@@ -66,8 +66,9 @@ class Stage:
                    PYTHONPATH=self.package + ":" + self.home, PYTHONDONTWRITEBYTECODE="1",
                    JUPYTER_RUNTIME_DIR=os.path.join(self.home, "runtime"),
                    PYMEM_BPF=PROGRAM, PYMEM_BPF_SOCKET=NO_SOCKET,
-                   # A mapping for each block of 128 KiB and more, whatever was freed before.
-                   MALLOC_MMAP_THRESHOLD_="131072")
+                   # A mapping for each block of 128 KiB and more, whatever was freed before. Free-threaded
+                   # builds have mimalloc, which gives memory back at once only if told to.
+                   MALLOC_MMAP_THRESHOLD_="131072", MIMALLOC_PURGE_DELAY="0")
         env.update(more)
         return env
 

@@ -127,10 +127,12 @@ def test_hostile_names():
 # --- of processes ---
 
 @needs_program
-@pytest.mark.parametrize("name, command", [pair for pair in sessions.pythons() if len(pair[1]) == 1],
+@pytest.mark.parametrize("name, command", [pair for pair in sessions.pythons() if len(pair[1]) == 1 and
+                                           not pair[0].startswith("free-threaded-")],
                          ids=lambda one: one if isinstance(one, str) else "")
 def test_each_python(name, command):
-    """Of itself, from a script; not in a root folder of its own, where the program's libraries are not."""
+    """Of itself, from a script; not in a root folder of its own, where the program's libraries are not, nor where the
+    program refuses the heap (tests/e2e/test_heap.py)."""
     env = dict(os.environ, PYTHONPATH=os.path.join(sessions.PROJECT, "python", "src"), PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(command + ["-c", ITSELF], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=sessions.PATIENCE)

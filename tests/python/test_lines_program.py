@@ -55,7 +55,8 @@ def run(server, tmp_path):
             (tmp_path / "prog.py").write_text(source)
         if len(python) > 1:  # a root of its own, where the working folder is lost
             words = [str(tmp_path / word) if word == "prog.py" else word for word in words]
-        env = environment(PYMEM_BPF_SOCKET=socket or server, MALLOC_MMAP_THRESHOLD_="131072", **more)
+        env = environment(PYMEM_BPF_SOCKET=socket or server, MALLOC_MMAP_THRESHOLD_="131072", MIMALLOC_PURGE_DELAY="0",
+                          **more)
         done = subprocess.run(list(python) + words, env=env, cwd=str(tmp_path),
                               input=stdin.encode(), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=SECONDS)

@@ -18,15 +18,16 @@ from running.schedule import ALONE, CPU, HOST, Group, Job
 
 # Bounds against hangs, beside other work.
 UNIT_SECONDS, SCRIPT_SECONDS = 600, 1200
+FREE_THREADED_SECONDS = 2400  # with building an interpreter
 FORMATTER = "14"  # the major version of the clang-format that decides
 E2E_PARTS = 4  # each finds out about the interpreters anew, which takes some seconds
 # What fuzz.py or libFuzzer says of an input that fails. Such a one is no accident.
 FIND = re.compile(r"Test unit written to \S*(crash|leak|oom|timeout)-|a regression case fails")
 
 
-def command_job(name, command, seconds=SCRIPT_SECONDS, show=False, find=None):
+def command_job(name, command, seconds=SCRIPT_SECONDS, show=False, find=None, skip=None):
     """One test: the command succeeds. With `show`, what it says is part of the results. What matches `find`
-    is a failure at once."""
+    is a failure at once. skip: the status that says that it can't be done here, and the last line why."""
     def once():
         ended = run(command, seconds)
         return ended.status == 0, ended.output(), ended
@@ -37,6 +38,8 @@ def command_job(name, command, seconds=SCRIPT_SECONDS, show=False, find=None):
             if show:
                 say(output)
             return [Outcome(name, PASSED, seconds=ended.seconds)]
+        if skip is not None and ended.status == skip:
+            return [Outcome(name, SKIPPED, output.strip().rpartition("\n")[2], ended.seconds)]
         is_find = find is not None and find.search(output)
         return [Outcome("%s: %s" % (name, describe(ended.status)), FAILED, output, ended.seconds,
                         None if is_find else lambda: once()[:2])]
@@ -198,6 +201,12 @@ def conclude_vm(found):
     return conclude
 
 
+def plan_free_threads(_):
+    return [command_job("line profiles on free-threaded Python 3.13", [
+        sys.executable, "-B", os.path.join(TESTS, "python", "free_threaded.py"), "3.13"],
+        FREE_THREADED_SECONDS, show=True, skip=77)]
+
+
 def vm_group():
     found = {}
 
@@ -244,5 +253,6 @@ GROUPS = {group.name: group for group in (
     Group("fuzz", CPU, plan_fuzz, none_missing(
         "fuzz: there is no target in build/fuzz (make fuzz-targets builds them)")),
     Group("walker", CPU, plan_walker),
+    Group("free-threads", CPU, plan_free_threads),
     Group("e2e", HOST, plan_e2e), pytest_group("python", HOST, shares=True), pytest_group("security", HOST),
     pytest_group("stress", ALONE), vm_group())}

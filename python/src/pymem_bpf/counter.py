@@ -290,12 +290,9 @@ class Counter:
         error."""
         _open.discard(self)
         self._let_go()
-        block, self.block = self.block, None
-        if block is not None:
-            try:
-                block.close()
-            except BufferError:
-                pass  # a profiler still reads it: unmapped when it lets go
+        # Unmapped with the last reference, which a profiler may have. Closing it would ask how many read it, and
+        # free-threaded 3.13 counts these without a lock.
+        self.block = None
         process, self._process = self._process, None
         if process is not None and self._owner == _proc.getpid():
             _helper.release(process)

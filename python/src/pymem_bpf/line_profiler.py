@@ -27,18 +27,22 @@ import sys
 import threading
 import types
 
-from ._supported import has_monitoring, require
+from ._supported import foreign, has_monitoring, is_free_threaded, require
 
 require()
 try:
+    _foreign = foreign("_lines", [os.path.dirname(os.path.abspath(__file__))])
+    if _foreign is not None:
+        raise ImportError("%s is for Python with a GIL" % _foreign)
     from . import _lines
     if hasattr(_lines, "install") == has_monitoring():
         raise ImportError("%s is for another Python" % _lines.__file__)
 except ImportError as e:
-    raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
+    raise ImportError("the extension module is not there for this Python (%d.%d%s): build it, in the "
                       "source tree: make python PYTHON=%s; or by pip: %s -m pip install --force-reinstall "
                       "--no-binary pymem-bpf pymem-bpf (%s)" % (
-                          sys.version_info[0], sys.version_info[1], sys.executable, sys.executable, e)) from e
+                          sys.version_info[0], sys.version_info[1], "t" * is_free_threaded(),
+                          sys.executable, sys.executable, e)) from e
 from . import _alone
 from ._calls import wrap_calls
 from ._counting import Counting
@@ -207,9 +211,9 @@ class LineProfiler:
     def add_code(self, code: "types.CodeType", name: "str | None" = None) -> None:
         """Profiles a code object, with those inside it, from now on. name: for its table; None: its own. A
         second call is no error."""
-        if any(code is known for _, known, _ in self._functions):
-            return
         with _lock:
+            if any(code is known for _, known, _ in self._functions):
+                return
             inner = list(inner_codes(code))
             self._functions.append((name or code.co_name, code, inner))
             new = [c for c in [code] + inner if not any(c is known for known in self._codes)]
@@ -317,9 +321,11 @@ class LineProfiler:
 
         HelperError: as prepare(). RuntimeError: another profiler is enabled with another
         counter, or (from 3.12 on) other tools have all places in sys.monitoring. OSError: as prepare()."""
-        if self.enable_count or self.idle():
+        if self.idle():
             return
         with _lock:
+            if self.enable_count:
+                return
             self.prepare()
             recorder = self._recorder
             assert recorder is not None  # or prepare() has raised

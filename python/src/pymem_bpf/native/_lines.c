@@ -4,100 +4,10 @@
  */
 #include "_lines.h"
 
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define MAX_LINES 10000000 /* of one code object: more is no program */
-
-static int take_block(struct recorder *r, PyObject *block)
-{
-	uint32_t version;
-
-	if (PyObject_GetBuffer(block, &r->block, PyBUF_SIMPLE))
-		return -1;
-	if (r->block.len < PYMEM_BLOCK_BYTES || (uintptr_t)r->block.buf % sizeof(int64_t)) {
-		PyErr_Format(PyExc_ValueError,
-			     "the counter block is %zd bytes; it must be %d, aligned", r->block.len,
-			     PYMEM_BLOCK_BYTES);
-	} else {
-		version = ((const volatile struct pymem_block *)r->block.buf)->version;
-		if (version == PYMEM_BLOCK_VERSION)
-			return 0;
-		PyErr_Format(PyExc_ValueError,
-			     "the counter block is of version %u, this package needs %d", version,
-			     PYMEM_BLOCK_VERSION);
-	}
-	PyBuffer_Release(&r->block);
-	return -1;
-}
-
-static int metric_of(const char *name, bool children)
-{
-	static const char *const metrics[] = {"rss", "pss", "uss"};
-	int i;
-
-	for (i = METRIC_RSS; i <= METRIC_USS && strcmp(name, metrics[i]); i++)
-		;
-	if (i <= METRIC_USS && (i == METRIC_RSS || !children))
-		return i;
-	PyErr_SetString(PyExc_ValueError, "metric: rss, or pss or uss without children");
-	return -1;
-}
-
-/* Can all be read from /proc that the recorder needs? Else -1, and an exception names the file. */
-static int check_files(const struct recorder *like)
-{
-	struct smaps smaps;
-	const char *path = NULL;
-
-	if (like->metric != METRIC_RSS && lines_smaps(&smaps))
-		path = "/proc/self/smaps_rollup";
-	else if (like->estimated && lines_resident() < 0)
-		path = "/proc/self/statm";
-	else if (like->estimated && like->children && !lines_can_list_descendants())
-		path = "/proc/thread-self/children";
-	if (path)
-		PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
-	if (!lines_estimating())
-		lines_resident_end();
-	return path ? -1 : 0;
-}
-
-static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"block",  "fd",	       "children", "own_thread",
-				"metric", "estimated", NULL};
-	struct recorder *r = (struct recorder *)self, like = {0};
-	int fd = -1, children = 0, own_thread = 0, estimated = 0, metric_index;
-	const char *metric = "rss";
-	PyObject *block;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ippsp", names, &block, &fd, &children,
-					 &own_thread, &metric, &estimated))
-		return -1;
-	metric_index = metric_of(metric, children);
-	if (metric_index < 0)
-		return -1;
-	like.metric = metric_index;
-	like.children = children;
-	like.estimated = estimated;
-	if (check_files(&like))
-		return -1;
-	if (r->block.obj) {
-		PyErr_SetString(PyExc_RuntimeError, "a recorder is made once");
-		return -1;
-	}
-	if (take_block(r, block))
-		return -1;
-	r->fd = fd;
-	r->children = children;
-	r->own_thread = own_thread;
-	r->metric = like.metric;
-	r->estimated = estimated;
-	r->forks = lines_forks();
-	r->alarm_pages = INT64_MAX;
-	return 0;
-}
 
 /* The alarm's function may lead back to the recorder. Code objects can't, and are shared. */
 static int recorder_traverse(PyObject *self, visitproc visit, void *arg)
@@ -129,7 +39,8 @@ static void recorder_dealloc(PyObject *self)
 	Py_DECREF(type);
 }
 
-static struct sink *sink_of(PyObject *self, PyObject *object, PyObject *function)
+/* Exclusive. */
+static struct sink *sink_of(PyObject *self, PyObject *object, const PyObject *function)
 {
 	struct code *code = lines_find(object);
 
@@ -142,6 +53,19 @@ PyDoc_STRVAR(add_doc,
 	     "line `begin`. lines: bytes, an int32 for each code unit, the line that it is on;\n"
 	     "0: none. function: the added code object that it is inside of; None: it is the\n"
 	     "function.");
+
+/* As lines_add(). -3: `function` was not added. */
+static int add(PyObject *self, const PyObject *function, const struct code *like, const char *lines,
+	       Py_ssize_t size)
+{
+	int err = -3;
+
+	lines_exclusive_begin();
+	if (function == like->object || sink_of(self, (PyObject *)function, function))
+		err = lines_add((struct recorder *)self, function, like, lines, size);
+	lines_exclusive_end();
+	return err;
+}
 
 static PyObject *recorder_add(PyObject *self, PyObject *args)
 {
@@ -164,12 +88,12 @@ static PyObject *recorder_add(PyObject *self, PyObject *args)
 	like.count = last - like.first + 1;
 	if (function == Py_None)
 		function = like.object;
-	if (function != like.object && !sink_of(self, function, function)) {
+	err = add(self, function, &like, lines, size);
+	if (err == -3) {
 		PyErr_Format(PyExc_ValueError, "%R is to be added first: %R is part of it",
 			     function, like.object);
 		return NULL;
 	}
-	err = lines_add((struct recorder *)self, function, &like, lines, size);
 	if (err == -2) {
 		PyErr_Format(PyExc_ValueError, "%R is profiled with other lines than %d to %d",
 			     like.object, like.first, last);
@@ -214,7 +138,9 @@ PyDoc_STRVAR(disable_doc, "disable()\n\nCounts no more. What runs is counted up 
 static PyObject *recorder_disable(PyObject *self, PyObject *unused)
 {
 	(void)unused;
+	lines_exclusive_begin();
 	lines_disable((struct recorder *)self);
+	lines_exclusive_end();
 	Py_RETURN_NONE;
 }
 
@@ -227,20 +153,26 @@ PyDoc_STRVAR(
 static PyObject *recorder_alarm(PyObject *self, PyObject *args)
 {
 	struct recorder *r = (struct recorder *)self;
-	PyObject *function, *before = r->alarm;
+	PyObject *function, *other;
 	long long bytes, page = sysconf(_SC_PAGESIZE);
+	bool enabled;
 
 	if (!PyArg_ParseTuple(args, "LO", &bytes, &function))
 		return NULL;
-	if (r->enabled) {
-		PyErr_SetString(PyExc_RuntimeError, "the alarm is to be set while disabled");
-		return NULL;
-	}
 	Py_INCREF(function);
-	r->alarm = function;
-	r->alarm_pages = bytes / page + (bytes % page != 0);
-	Py_XDECREF(before);
-	Py_RETURN_NONE;
+	lines_exclusive_begin();
+	enabled = r->enabled;
+	other = enabled ? function : r->alarm;
+	if (!enabled) {
+		r->alarm = function;
+		r->alarm_pages = bytes / page + (bytes % page != 0);
+	}
+	lines_exclusive_end();
+	Py_XDECREF(other);
+	if (!enabled)
+		Py_RETURN_NONE;
+	PyErr_SetString(PyExc_RuntimeError, "the alarm is to be set while disabled");
+	return NULL;
 }
 
 PyDoc_STRVAR(results_doc,
@@ -264,35 +196,56 @@ static int put_line(PyObject *lines, int number, const struct line *line)
 	return err;
 }
 
+/* {line: (runs, change, usage)} of `count` lines from `first` on. */
+static PyObject *lines_dict(const struct counts *counts, int first, int count)
+{
+	PyObject *lines = PyDict_New();
+	int i;
+
+	for (i = 0; lines && i < count; i++) {
+		if (!counts->lines[i].runs && !counts->lines[i].usage_pages)
+			continue;
+		if (put_line(lines, first + i, &counts->lines[i]))
+			Py_CLEAR(lines);
+	}
+	return lines;
+}
+
 static PyObject *recorder_results(PyObject *self, PyObject *args)
 {
 	PyObject *lines, *object, *function = Py_None;
+	struct counts *counts = NULL;
+	int first = 0, count = 0;
 	struct sink *sink;
-	int i;
 
 	if (!PyArg_ParseTuple(args, "O|O", &object, &function))
 		return NULL;
+	lines_exclusive_begin();
 	sink = sink_of(self, object, function == Py_None ? object : function);
+	if (sink) {
+		counts = lines_counts_copy(sink);
+		first = sink->code->first;
+		count = sink->code->count;
+	}
+	lines_exclusive_end();
 	if (!sink) {
 		PyErr_SetObject(PyExc_KeyError, object);
 		return NULL;
 	}
-	lines = PyDict_New();
-	for (i = 0; lines && i < sink->code->count; i++) {
-		if (!sink->lines[i].runs && !sink->lines[i].usage_pages)
-			continue;
-		if (put_line(lines, sink->code->first + i, &sink->lines[i]))
-			Py_CLEAR(lines);
-	}
-	return lines ? Py_BuildValue("(LLN)", (long long)sink->calls, (long long)sink->untold,
-				     lines)
-		     : NULL;
+	if (!counts)
+		return PyErr_NoMemory();
+	lines = lines_dict(counts, first, count);
+	if (lines)
+		lines = Py_BuildValue("(LLN)", (long long)counts->calls, (long long)counts->untold,
+				      lines);
+	free(counts);
+	return lines;
 }
 
 static PyObject *recorder_cut(PyObject *self, void *unused)
 {
 	(void)unused;
-	return PyBool_FromLong(((struct recorder *)self)->cut);
+	return PyBool_FromLong(lines_get(((struct recorder *)self)->cut));
 }
 
 static PyObject *recorder_forked(PyObject *self, void *unused)
@@ -303,10 +256,12 @@ static PyObject *recorder_forked(PyObject *self, void *unused)
 
 static PyObject *recorder_missed(PyObject *self, void *unused)
 {
-	const volatile struct pymem_block *block = ((struct recorder *)self)->block.buf;
+	const struct recorder *r = (struct recorder *)self;
+	const volatile struct pymem_block *block = r->block.buf;
+	unsigned long long missed = block ? block->missed : 0;
 
 	(void)unused;
-	return PyLong_FromUnsignedLong(block ? block->missed : 0);
+	return PyLong_FromUnsignedLongLong(missed + lines_get(r->unplaced));
 }
 
 static PyObject *recorder_deep(PyObject *self, void *unused)
@@ -341,7 +296,7 @@ static PyObject *recorder_blind(PyObject *self, void *unused)
 static PyObject *recorder_unread(PyObject *self, void *unused)
 {
 	(void)unused;
-	return PyLong_FromUnsignedLongLong(((struct recorder *)self)->unread);
+	return PyLong_FromUnsignedLongLong(lines_get(((struct recorder *)self)->unread));
 }
 
 PyDoc_STRVAR(resident_steps_doc,
@@ -351,12 +306,16 @@ PyDoc_STRVAR(resident_steps_doc,
 
 static PyObject *recorder_resident_steps(PyObject *self, PyObject *unused)
 {
-	int steps = lines_resident_steps();
+	int steps;
 
 	(void)self;
 	(void)unused;
+	lines_exclusive_begin();
+	lines_resident_begin();
+	steps = lines_resident_steps();
 	if (!lines_estimating())
 		lines_resident_end();
+	lines_exclusive_end();
 	return steps < 0 ? PyErr_NoMemory() : Py_BuildValue("(ii)", steps, RESIDENT_STEPS);
 }
 
@@ -365,9 +324,14 @@ PyDoc_STRVAR(estimating_doc,
 
 static PyObject *recorder_estimating(PyObject *self, PyObject *unused)
 {
+	bool estimating;
+
 	(void)self;
 	(void)unused;
-	return PyBool_FromLong(lines_estimating());
+	lines_exclusive_begin();
+	estimating = lines_estimating();
+	lines_exclusive_end();
+	return PyBool_FromLong(estimating);
 }
 
 static PyMethodDef recorder_methods[] = {
@@ -400,8 +364,9 @@ static PyGetSetDef recorder_properties[] = {
 	 "before",
 	 NULL},
 	{"missed", recorder_missed, NULL,
-	 "int: times that a thread found no place in the counter block: not 0 means that amounts "
-	 "may lack",
+	 "int: times that a thread found no place in the counter block, or no memory for counters "
+	 "of\n"
+	 "its own: not 0 means that amounts may lack",
 	 NULL},
 	{0},
 };
@@ -416,7 +381,7 @@ static PyType_Slot recorder_slots[] = {
 	 "uss are the process's, read from smaps_rollup at each event (slow); estimated: so is\n"
 	 "RSS, from statm, and the block has no figures. OSError: what is to be read can't be."},
 	{Py_tp_new, PyType_GenericNew},
-	{Py_tp_init, recorder_init},
+	{Py_tp_init, lines_recorder_init},
 	{Py_tp_dealloc, recorder_dealloc},
 	{Py_tp_traverse, recorder_traverse},
 	{Py_tp_clear, recorder_clear},
@@ -452,6 +417,11 @@ PyMODINIT_FUNC PyInit__lines(void)
 		return NULL;
 	}
 	self = PyModule_Create(&module);
+#ifdef Py_GIL_DISABLED
+	/* Else the interpreter would switch the GIL on. */
+	if (self && PyUnstable_Module_SetGIL(self, Py_MOD_GIL_NOT_USED))
+		Py_CLEAR(self);
+#endif
 	type = self ? PyType_FromSpec(&recorder_spec) : NULL;
 	if (!type || PyModule_AddObject(self, "Recorder", type)) {
 		Py_XDECREF(type);

@@ -93,6 +93,7 @@ static struct code *code_new(const struct code *like, const char *lines, Py_ssiz
 		return NULL;
 	*code = *like;
 	code->sinks = NULL;
+	code->dead = NULL;
 	code->offset_count = size / sizeof(int32_t);
 	code->offset_lines = malloc(size ? size : 1);
 	if (!code->offset_lines || code_insert(code)) {
@@ -105,12 +106,17 @@ static struct code *code_new(const struct code *like, const char *lines, Py_ssiz
 	return code;
 }
 
-void lines_code_free(struct code *code)
+/* Frees the records of code objects that are in the table no more. */
+static void free_codes(struct code *dead)
 {
-	code_remove(code);
-	Py_DECREF(code->object);
-	free(code->offset_lines);
-	free(code);
+	struct code *code;
+
+	while ((code = dead)) {
+		dead = code->dead;
+		Py_DECREF(code->object);
+		free(code->offset_lines);
+		free(code);
+	}
 }
 
 int lines_at(const struct code *code, long offset)
@@ -131,6 +137,155 @@ struct sink *lines_sink(const struct code *code, const struct recorder *r, const
 	return sink;
 }
 
+/* --- counters --- */
+
+static size_t counts_bytes(const struct sink *sink)
+{
+	return sizeof(struct counts) + sink->code->count * sizeof(struct line);
+}
+
+#if LINES_FREE_THREADED
+/* The sinks by their numbers. A number that is free is used again. */
+static struct {
+	struct sink **sinks;
+	size_t room;
+} numbered;
+
+static int number_take(struct sink *sink)
+{
+	size_t number, room = numbered.room ? numbered.room * 2 : 64;
+	struct sink **sinks;
+
+	for (number = 0; number < numbered.room && numbered.sinks[number]; number++)
+		;
+	if (number == numbered.room) {
+		sinks = realloc(numbered.sinks, room * sizeof(*sinks));
+		if (!sinks)
+			return -1;
+		memset(sinks + number, 0, (room - number) * sizeof(*sinks));
+		numbered.sinks = sinks;
+		numbered.room = room;
+	}
+	numbered.sinks[number] = sink;
+	sink->number = number;
+	return 0;
+}
+
+struct counts *lines_counts_new(struct sink *sink, struct thread *t)
+{
+	size_t room = sink->number + 16;
+	struct counts **counts;
+
+	if (sink->number >= t->count_room) {
+		counts = realloc(t->counts, room * sizeof(*counts));
+		if (!counts)
+			goto no_memory;
+		memset(counts + t->count_room, 0, (room - t->count_room) * sizeof(*counts));
+		t->counts = counts;
+		t->count_room = room;
+	}
+	counts = &t->counts[sink->number];
+	if (!*counts)
+		*counts = calloc(1, counts_bytes(sink));
+	if (*counts)
+		return *counts;
+no_memory:
+	__atomic_fetch_add(&sink->recorder->unplaced, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void add_counts(struct counts *sum, const struct counts *more, int count)
+{
+	int i;
+
+	sum->calls += more->calls;
+	sum->untold += more->untold;
+	for (i = 0; i < count; i++) {
+		sum->lines[i].runs += more->lines[i].runs;
+		sum->lines[i].pages += more->lines[i].pages;
+		if (more->lines[i].usage_pages > sum->lines[i].usage_pages)
+			sum->lines[i].usage_pages = more->lines[i].usage_pages;
+	}
+}
+
+void lines_counts_fold(struct thread *t)
+{
+	struct sink *sink;
+	size_t i;
+
+	for (i = 0; i < t->count_room; i++) {
+		if (!t->counts[i])
+			continue;
+		sink = numbered.sinks[i];
+		add_counts(&sink->counts, t->counts[i], sink->code->count);
+		free(t->counts[i]);
+	}
+	free(t->counts);
+	t->counts = NULL;
+	t->count_room = 0;
+}
+
+static void add_threads(struct counts *sum, const struct sink *sink)
+{
+	const struct thread *t;
+
+	for (t = lines_threads(); t; t = t->next)
+		if (sink->number < t->count_room && t->counts[sink->number])
+			add_counts(sum, t->counts[sink->number], sink->code->count);
+}
+
+static void number_free(const struct sink *sink)
+{
+	struct thread *t;
+
+	for (t = lines_threads(); t; t = t->next) {
+		if (sink->number >= t->count_room)
+			continue;
+		free(t->counts[sink->number]);
+		t->counts[sink->number] = NULL;
+	}
+	numbered.sinks[sink->number] = NULL;
+}
+#else /* a sink has the counters of all threads */
+static int number_take(struct sink *sink)
+{
+	(void)sink;
+	return 0;
+}
+
+static void add_threads(struct counts *sum, const struct sink *sink)
+{
+	(void)sum;
+	(void)sink;
+}
+
+static void number_free(const struct sink *sink)
+{
+	(void)sink;
+}
+#endif
+
+struct counts *lines_counts_copy(const struct sink *sink)
+{
+	struct counts *copy = malloc(counts_bytes(sink));
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, &sink->counts, counts_bytes(sink));
+	add_threads(copy, sink);
+	return copy;
+}
+
+static void sink_free(struct sink *sink)
+{
+	if (!sink)
+		return;
+	number_free(sink);
+	free(sink);
+}
+
+/* --- recorders' --- */
+
 int lines_add(struct recorder *r, const PyObject *function, const struct code *like,
 	      const char *lines, Py_ssize_t size)
 {
@@ -142,10 +297,14 @@ int lines_add(struct recorder *r, const PyObject *function, const struct code *l
 	if (code && lines_sink(code, r, function))
 		return 0;
 	sink = calloc(1, sizeof(*sink) + like->count * sizeof(struct line));
+	if (sink && number_take(sink)) {
+		free(sink);
+		return -1;
+	}
 	if (sink && !code)
 		code = code_new(like, lines, size);
 	if (!sink || !code) {
-		free(sink);
+		sink_free(sink);
 		return -1;
 	}
 	sink->recorder = r;
@@ -164,20 +323,20 @@ static void forget_frames(const struct code *code)
 	struct thread *t;
 	size_t i, kept;
 
-	for (t = lines_threads_begin(); t; t = t->next) {
+	for (t = lines_threads(); t; t = t->next) {
 		for (i = kept = 0; i < t->depth; i++)
 			if (t->frames[i].code != code)
 				t->frames[kept++] = t->frames[i];
 		t->depth = kept;
 	}
-	lines_threads_end();
 }
 
 void lines_drop(struct recorder *r)
 {
+	struct code *code, *dead = NULL;
 	struct sink *sink, **at;
-	struct code *code;
 
+	lines_exclusive_begin();
 	lines_disable(r);
 	while ((sink = r->sinks)) {
 		r->sinks = sink->sibling;
@@ -185,10 +344,14 @@ void lines_drop(struct recorder *r)
 		for (at = &code->sinks; *at != sink;)
 			at = &(*at)->next;
 		*at = sink->next;
-		free(sink);
+		sink_free(sink);
 		if (code->sinks)
 			continue;
 		forget_frames(code);
-		lines_code_free(code);
+		code_remove(code);
+		code->dead = dead;
+		dead = code;
 	}
+	lines_exclusive_end();
+	free_codes(dead);
 }

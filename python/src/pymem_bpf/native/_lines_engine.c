@@ -16,6 +16,9 @@
  * Where they share a line, and where the function calls itself on it, what the line changed is
  * counted once (on_row()).
  *
+ * In free-threaded builds each thread has its own counters of a sink, and what threads share
+ * changes only while none is inside an event (_lines_threads.c).
+ *
  * Greenlets share their thread's stack of frames: a switch inside profiled code ends the runs of
  * the frames that it leaves.
  */
@@ -27,20 +30,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LOOK_EVERY 1024 /* runs between two looks for the end of the helper */
+#define LOOK_EVERY 1024 /* runs of a thread between two looks for the end of the helper */
 
 static struct {
 	const volatile struct pymem_block *block;
 	struct recorder *enabled;
 	uint64_t epoch; /* one more each time a recorder is enabled */
-	uint64_t frames;
-	uint32_t countdown;
-	bool cut; /* the block is frozen */
+	bool cut;	/* the block is frozen */
 	int64_t alarm_pages;
 	unsigned int slow;  /* how many of those enabled want PSS or USS */
 	bool estimated;	    /* the enabled recorders are */
 	unsigned int trees; /* how many of these want the children's memory */
+	/* The only recorder that is enabled, if it wants nothing but the block's RSS. */
+	struct recorder *plain;
 } engine = {.alarm_pages = INT64_MAX};
+
+static void find_plain(void)
+{
+	struct recorder *r = engine.enabled;
+	bool is_plain =
+		r && !r->next && !engine.estimated && !r->children && r->metric == METRIC_RSS;
+
+	engine.plain = is_plain ? r : NULL;
+}
 
 /* In the child of a fork: the block is the parent's. */
 void lines_after_fork(void)
@@ -51,7 +63,7 @@ void lines_after_fork(void)
 		r->enabled = false;
 		r->cut = true;
 	}
-	engine.enabled = NULL;
+	lines_set(engine.enabled, NULL);
 	engine.block = NULL;
 	engine.alarm_pages = INT64_MAX;
 	engine.slow = 0;
@@ -59,6 +71,7 @@ void lines_after_fork(void)
 	if (engine.estimated)
 		lines_resident_end();
 	engine.estimated = false;
+	find_plain();
 }
 
 /* What a thread has changed, in pages. A thread without a place in the block has changed nothing.
@@ -105,7 +118,7 @@ static inline struct sample sample_now(struct thread *t)
 
 bool lines_enabled(void)
 {
-	return engine.enabled != NULL;
+	return lines_get(engine.enabled) != NULL;
 }
 
 bool lines_estimating(void)
@@ -116,22 +129,22 @@ bool lines_estimating(void)
 /* Has the helper gone? Then the block is frozen. */
 static void look(void)
 {
+	bool cut = lines_get(engine.cut) || engine.block->state != PYMEM_BLOCK_LIVE;
 	struct recorder *r;
 	ssize_t n;
 	char byte;
 
-	engine.countdown = LOOK_EVERY;
-	if (engine.block->state != PYMEM_BLOCK_LIVE)
-		engine.cut = true;
-	for (r = engine.enabled; r && !engine.cut; r = r->next) {
+	for (r = engine.enabled; r && !cut; r = r->next) {
 		if (r->fd < 0)
 			continue;
 		n = recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-			engine.cut = true;
+		cut = !n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 	}
-	for (r = engine.enabled; r && engine.cut; r = r->next)
-		r->cut = true;
+	if (!cut)
+		return;
+	lines_set(engine.cut, true);
+	for (r = engine.enabled; r; r = r->next)
+		lines_set(r->cut, true);
 }
 
 struct recorder *lines_recorders(void)
@@ -171,17 +184,21 @@ static int64_t smaps_pages(const struct recorder *r, const struct sample *at)
 }
 
 /* Adds a run that ends now to what one recorder counts. */
-static void charge(struct sink *sink, const struct thread *t, const struct frame *f,
+static void charge(struct sink *sink, struct thread *t, const struct frame *f,
 		   const struct sample *now)
 {
 	struct recorder *r = sink->recorder;
 	unsigned int index = f->line - f->code->first;
 	int64_t change = now->net - f->begin.net, usage = now->rss;
+	struct counts *counts;
 	struct line *line;
 
 	if (!lines_counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
 		return;
-	line = &sink->lines[index];
+	counts = lines_counts_of(sink, t);
+	if (!counts)
+		return;
+	line = &counts->lines[index];
 	if (r->metric != METRIC_RSS) {
 		usage = smaps_pages(r, now);
 		change = usage - smaps_pages(r, &f->begin);
@@ -190,7 +207,7 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 		change += now->other - f->begin.other;
 		usage += now->other;
 	}
-	line->runs += f->how != RESUMED;
+	line->runs += !(f->how & RESUMED);
 	if (change && on_row(sink, t, f))
 		line->pages += change;
 	if (usage > line->usage_pages)
@@ -198,13 +215,13 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 }
 
 /* Ends the run of a frame. The frames outside it must still be on the stack. */
-static inline void run_end(const struct thread *t, struct frame *f, const struct sample *now)
+static inline void run_end(struct thread *t, struct frame *f, const struct sample *now)
 {
 	struct sink *sink;
 
 	for (sink = f->code->sinks; sink; sink = sink->next)
 		charge(sink, t, f, now);
-	if (!--engine.countdown)
+	if (!(++t->events % LOOK_EVERY))
 		look();
 }
 
@@ -231,7 +248,7 @@ static struct frame *push(struct thread *t, struct code *code)
 	}
 	frames = &t->frames[t->depth++];
 	frames->code = code;
-	frames->number = ++engine.frames;
+	frames->number = ++t->numbers;
 	return frames;
 }
 
@@ -240,6 +257,17 @@ static void pop(struct thread *t, const struct sample *now)
 {
 	t->depth--;
 	run_end(t, &t->frames[t->depth], now);
+}
+
+static inline void count_call(struct sink *sink, struct thread *t)
+{
+	struct counts *counts;
+
+	if (!lines_counts(sink->recorder, t))
+		return;
+	counts = lines_counts_of(sink, t);
+	if (counts)
+		counts->calls++;
 }
 
 uint64_t lines_enter(struct code *code, int line, enum how how)
@@ -256,7 +284,7 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	if (!f)
 		return 0;
 	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
-		sink->calls += lines_counts(sink->recorder, t);
+		count_call(sink, t);
 	run_begin(f, line, how, &now);
 	return f->number;
 }
@@ -285,68 +313,83 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 	return &t->frames[i - 1];
 }
 
-static void set_alarm(void);
-
-/* Calls the alarms that are due, each recorder's only once. -1: one has raised an exception. */
-static int alarm_now(const struct thread *t, int64_t rss)
+/* Does what lines_line() does, in a third of the time, where one recorder counts, the frame goes on
+ * from one line to another, and the thread has changed nothing meanwhile. False: it has done
+ * nothing, since that is not so, or since something is to be looked at. */
+static inline bool line_plain(struct thread *t, struct frame *f, int line)
 {
-	struct recorder *r, *next;
-	PyObject *call, *result;
+	const volatile struct pymem_block_thread *place = t->place;
+	const struct recorder *r = engine.plain;
+	struct sink *sink = f->code->sinks;
+	unsigned int index = f->line - f->code->first;
+	int64_t rss = t->block->rss_pages;
+	struct counts *counts;
+	struct line *ended;
 
-	engine.alarm_pages = INT64_MAX;
-	for (r = engine.enabled; r; r = next) {
-		next = r->next;
-		if (!r->alarm)
-			continue;
-		if (rss < r->alarm_pages || !lines_counts(r, t)) {
-			if (r->alarm_pages < engine.alarm_pages)
-				engine.alarm_pages = r->alarm_pages;
-			continue;
-		}
-		call = r->alarm;
-		r->alarm = NULL;
-		result = PyObject_CallFunction(call, "L", (long long)rss * sysconf(_SC_PAGESIZE));
-		Py_DECREF(call);
-		if (!result) {
-			set_alarm(); /* the others' stay */
-			return -1;
-		}
-		/* The call may have disabled any recorder. */
-		Py_DECREF(result);
-		next = engine.enabled;
-	}
-	return 0;
+	if (!r || sink->recorder != r || sink->next || (r->thread && r->thread != t->serial))
+		return false;
+	/* A run that began before the recorder is not its own. Lines are from 1 on. */
+	if (f->epoch < r->epoch || line <= 0 || index >= (unsigned int)f->code->count)
+		return false;
+	if (!place || place->tid != t->tid || place->net_pages != f->begin.net)
+		return false;
+	if (f->how != BY_EVENT || rss >= engine.alarm_pages ||
+	    t->events % LOOK_EVERY == LOOK_EVERY - 1)
+		return false;
+	counts = lines_counts_there(sink, t);
+	if (!counts)
+		return false;
+	t->events++;
+	ended = &counts->lines[index];
+	ended->runs++;
+	if (rss > ended->usage_pages)
+		ended->usage_pages = rss;
+	/* What else has begun with the run is the same, or of no use to this recorder. */
+	f->line = line;
+	return true;
 }
 
-int lines_line(PyObject *object, int line)
+/* What lines_line() does in general. A function of its own, so that the usual case saves no
+ * registers for it. `f`: the innermost frame that is counted, or NULL. */
+static __attribute__((noinline)) bool line_any(struct thread *t, struct frame *f, PyObject *object,
+					       int line)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
-	struct frame *f;
 
-	if (!t)
-		return 0;
-	f = t->depth ? &t->frames[t->depth - 1] : NULL;
 	if ((!f || f->code->object != object) && !lines_find(object))
-		return 0;
+		return false;
 	now = sample_now(t);
 	if (!f || f->code->object != object) {
 		f = frame_of(t, object, &now);
 		if (!f)
-			return 0;
+			return false;
 	}
 	/* An instruction without a line belongs to the line where the code begins. */
 	if (line <= 0)
 		line = f->code->begin;
 	/* The line that a function begins on may be told twice, by its entry and by itself. */
-	if (f->how == BY_ENTRY && f->line == line) {
-		f->how = BY_EVENT;
-		return 0;
+	if (f->how & BY_ENTRY && f->line == line) {
+		f->how &= ~BY_ENTRY;
+		return false;
 	}
 	if (f->line)
 		run_end(t, f, &now);
 	run_begin(f, line, BY_EVENT, &now);
-	return now.rss >= engine.alarm_pages ? alarm_now(t, now.rss) : 0;
+	t->alarm_rss = now.rss;
+	return now.rss >= engine.alarm_pages && lines_alarm_is_due(t);
+}
+
+bool lines_line(PyObject *object, int line)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
+	struct frame *f;
+
+	if (!t)
+		return false;
+	f = t->depth ? &t->frames[t->depth - 1] : NULL;
+	if (f && f->code->object == object && line_plain(t, f, line))
+		return false;
+	return line_any(t, f, object, line);
 }
 
 void lines_leave(uint64_t number)
@@ -388,45 +431,64 @@ bool lines_inside(void)
 
 /* --- recorders --- */
 
-static void set_alarm(void)
+void lines_alarms_changed(void)
 {
-	struct recorder *r;
-
-	engine.alarm_pages = INT64_MAX;
-	for (r = engine.enabled; r; r = r->next)
-		if (r->alarm && r->alarm_pages < engine.alarm_pages)
-			engine.alarm_pages = r->alarm_pages;
+	engine.alarm_pages = lines_lowest_alarm();
 }
 
-int lines_enable(struct recorder *r)
+static int enable(struct recorder *r, const struct thread *t)
 {
-	struct thread *t;
-
 	if (r->enabled)
 		return 0;
 	if (engine.enabled && (const void *)engine.block != r->block.buf)
 		return -1;
-	if (r->own_thread) {
-		t = lines_thread_now(r->block.buf);
-		if (!t)
-			return -2;
+	if (r->own_thread)
 		r->thread = t->serial;
-	}
 	if (!engine.enabled) {
 		engine.block = r->block.buf;
-		engine.cut = false;
+		lines_set(engine.cut, false);
 		engine.estimated = r->estimated;
 	}
+	if (r->estimated)
+		lines_resident_begin();
 	r->epoch = ++engine.epoch;
 	r->next = engine.enabled;
-	engine.enabled = r;
+	lines_set(engine.enabled, r);
 	r->enabled = true;
 	engine.slow += r->metric != METRIC_RSS;
 	engine.trees += r->estimated && r->children;
-	set_alarm();
+	find_plain();
+	lines_alarms_changed();
 	look();
 	lines_note_deep(r);
 	return 0;
+}
+
+int lines_enable(struct recorder *r)
+{
+	const struct thread *t = r->own_thread ? lines_thread_here() : NULL;
+	int err;
+
+	if (r->own_thread && !t)
+		return -2;
+	lines_exclusive_begin();
+	err = enable(r, t);
+	lines_exclusive_end();
+	return err;
+}
+
+/* Takes a recorder out of the list of those enabled. */
+static void unlink_recorder(const struct recorder *r)
+{
+	struct recorder *before = engine.enabled;
+
+	if (before == r) {
+		lines_set(engine.enabled, r->next);
+		return;
+	}
+	while (before->next != r)
+		before = before->next;
+	before->next = r->next;
 }
 
 /* Charges what a thread's runs changed until now; they go on as from now. */
@@ -443,34 +505,30 @@ static void settle(struct thread *t)
 		run_end(t, &t->frames[i], &now);
 	for (i = 0; i < t->depth; i++) {
 		f = &t->frames[i];
-		f->how = RESUMED;
+		f->how |= RESUMED;
 		f->begin = now;
 	}
 }
 
 void lines_disable(struct recorder *r)
 {
-	struct recorder **at = &engine.enabled;
-	struct thread *t, *threads;
+	struct thread *t, *threads = lines_threads();
 
 	if (!r->enabled)
 		return;
 	look();
 	r->blind |= lines_blind(r->own_thread);
-	threads = lines_threads_begin();
 	for (t = threads; t; t = t->next)
 		settle(t);
-	while (*at != r)
-		at = &(*at)->next;
-	*at = r->next;
+	unlink_recorder(r);
 	r->enabled = false;
 	engine.slow -= r->metric != METRIC_RSS;
 	engine.trees -= r->estimated && r->children;
-	set_alarm();
+	find_plain();
+	lines_alarms_changed();
 	/* From now on frames end unseen. */
 	for (t = engine.enabled ? NULL : threads; t; t = t->next)
 		t->depth = 0;
-	lines_threads_end();
 	if (engine.enabled)
 		return;
 	engine.block = NULL;

@@ -116,9 +116,39 @@ static int own_open(void)
 	return -1;
 }
 
+#if LINES_FREE_THREADED
+/* Other threads may read `own` at this moment. */
+int64_t lines_resident(void)
+{
+	int64_t pages;
+	int fd;
+
+	if (own.forks == lines_forks() && own_is_open())
+		return read_resident(own.fd);
+	lines_event_needs_mending();
+	fd = open_file("/proc/self/statm");
+	if (fd < 0)
+		return -1;
+	pages = read_resident(fd);
+	close(fd);
+	return pages;
+}
+#else
 int64_t lines_resident(void)
 {
 	return own_open() ? -1 : read_resident(own.fd);
+}
+#endif
+
+void lines_resident_begin(void)
+{
+	/* If it can't be opened now, each reading tries again. */
+	(void)own_open();
+}
+
+void lines_resident_mend(void)
+{
+	(void)own_open();
 }
 
 static int add_pid(struct pids *list, int pid)

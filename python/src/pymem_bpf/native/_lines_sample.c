@@ -6,6 +6,7 @@
  */
 #include "_lines.h"
 
+/* Of whichever thread read it last. */
 static struct smaps smaps_before;
 static int64_t resident_before, descendants_before;
 
@@ -15,14 +16,20 @@ static void note_unread(bool is_rss)
 	struct recorder *r;
 
 	for (r = lines_recorders(); r; r = r->next)
-		r->unread += (r->metric == METRIC_RSS) == is_rss;
+		if ((r->metric == METRIC_RSS) == is_rss)
+			__atomic_fetch_add(&r->unread, 1, __ATOMIC_RELAXED);
 }
 
 void lines_sample_smaps(struct sample *now)
 {
-	if (lines_smaps(&smaps_before))
-		note_unread(false);
-	now->smaps = smaps_before;
+	if (!lines_smaps(&now->smaps)) {
+		lines_set(smaps_before.pss_bytes, now->smaps.pss_bytes);
+		lines_set(smaps_before.uss_bytes, now->smaps.uss_bytes);
+		return;
+	}
+	note_unread(false);
+	now->smaps.pss_bytes = lines_get(smaps_before.pss_bytes);
+	now->smaps.uss_bytes = lines_get(smaps_before.uss_bytes);
 }
 
 void lines_sample_estimate(struct sample *now, bool with_descendants)
@@ -32,10 +39,12 @@ void lines_sample_estimate(struct sample *now, bool with_descendants)
 
 	if (resident < 0 || descendants < 0)
 		note_unread(true);
-	if (resident >= 0)
-		resident_before = resident;
-	if (descendants >= 0)
-		descendants_before = descendants;
-	now->net = now->rss = resident_before;
-	now->other = descendants_before;
+	if (resident < 0)
+		resident = lines_get(resident_before);
+	if (descendants < 0)
+		descendants = lines_get(descendants_before);
+	lines_set(resident_before, resident);
+	lines_set(descendants_before, descendants);
+	now->net = now->rss = resident;
+	now->other = descendants;
 }

@@ -3,13 +3,14 @@
  * that have them. The kernel walks the page tables for each reading, so a line costs
  * some ten to a hundred microseconds; and they are the process's, whichever thread changed them.
  */
+/* First, as Python's headers say what the system's have. */
+#include "_lines.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "_lines.h"
 
 /* Bytes of the line `name`, which has them in kB; 0: there is no such line. */
 static int64_t bytes_of(const char *text, const char *name)

@@ -3,10 +3,25 @@
  *
  * A thread finds its own record in thread-local storage. The list is needed to disable a recorder
  * while other threads run. Threads end without the GIL, so the list has a lock.
+ *
+ * Free-threaded, events of many threads run at the same time. What an event reads of what is shared
+ * (the profiled code objects, their sinks, the enabled recorders) is changed only while no event
+ * runs; what it writes (frames, counters) is its thread's, and read by others only then. For that a
+ * thread says in its own record that it is inside an event, and looks whether the gate is shut. Who
+ * wants to change something takes the lock, shuts the gate and waits until no thread is inside. So
+ * events write to nothing that another thread writes to, and wait for nobody but such changes: a
+ * profiler is made, enabled, disabled, read or dropped. That both sides' first access is a write
+ * and the second a read of the other's word is why these four are sequentially consistent: each of
+ * the others would let both go on.
+ *
+ * The lock is held by threads that the interpreter counts as running, but for moments (the end of a
+ * thread, a fork), and they wait for nothing but threads inside of an event, which don't wait. So
+ * it delays, but can't stop, what stops all threads: a collection of garbage, a fork.
  */
 #include "_lines.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +31,72 @@ static struct thread *list;
 static uint64_t forks;
 static __thread struct thread *this_thread;
 
+#if LINES_FREE_THREADED
+static bool gate_shut;	   /* written with the lock held */
+static bool needs_mending; /* lines_resident_mend() is to be called after an event */
+
+/* Waits until no thread is inside an event. None enters one any more. */
+static void shut_gate(void)
+{
+	const struct thread *t;
+
+	__atomic_store_n(&gate_shut, true, __ATOMIC_SEQ_CST);
+	for (t = list; t; t = t->next)
+		while (__atomic_load_n(&t->inside, __ATOMIC_SEQ_CST))
+			sched_yield();
+}
+
+static void open_gate(void)
+{
+	__atomic_store_n(&gate_shut, false, __ATOMIC_RELEASE);
+}
+
+static void fold(struct thread *t)
+{
+	lines_counts_fold(t);
+}
+
+/* A fork copies what is shared, and what threads write: not in the middle of a change, nor of an
+ * event. Python stops all threads before it forks; the C library's fork() does not. */
+static void before_fork(void)
+{
+	lines_exclusive_begin();
+}
+
+static void after_fork_in_parent(void)
+{
+	lines_exclusive_end();
+}
+#else
+static void shut_gate(void)
+{
+}
+
+static void open_gate(void)
+{
+}
+
+static void fold(struct thread *t)
+{
+	(void)t;
+}
+
+#define before_fork	     NULL
+#define after_fork_in_parent NULL
+#endif
+
+void lines_exclusive_begin(void)
+{
+	pthread_mutex_lock(&list_lock);
+	shut_gate();
+}
+
+void lines_exclusive_end(void)
+{
+	open_gate();
+	pthread_mutex_unlock(&list_lock);
+}
+
 static void thread_free(void *pointer)
 {
 	struct thread *t = pointer;
@@ -24,6 +105,7 @@ static void thread_free(void *pointer)
 	*t->link = t->next;
 	if (t->next)
 		t->next->link = t->link;
+	fold(t);
 	pthread_mutex_unlock(&list_lock);
 	this_thread = NULL;
 	free(t->frames);
@@ -33,7 +115,12 @@ static void thread_free(void *pointer)
 /* In the child of a fork this thread has another ID, and the other threads don't exist. */
 static void after_fork(void)
 {
+	struct thread *t;
+
 	pthread_mutex_init(&list_lock, NULL);
+	open_gate();
+	for (t = LINES_FREE_THREADED ? list : NULL; t; t = t->next)
+		fold(t);
 	list = this_thread;
 	if (this_thread) {
 		this_thread->next = NULL;
@@ -78,12 +165,12 @@ static struct thread *thread_new(void)
 
 	if (!t)
 		return NULL;
-	t->serial = ++serials;
 	if (at_end_of_thread(t)) {
 		free(t);
 		return NULL;
 	}
 	pthread_mutex_lock(&list_lock);
+	t->serial = ++serials;
 	t->link = &list;
 	t->next = list;
 	if (t->next)
@@ -94,9 +181,48 @@ static struct thread *thread_new(void)
 	return t;
 }
 
+struct thread *lines_thread_here(void)
+{
+	return this_thread ? this_thread : thread_new();
+}
+
+#if LINES_FREE_THREADED
+bool lines_event_begin(void)
+{
+	struct thread *t = lines_thread_here();
+
+	while (t) {
+		__atomic_store_n(&t->inside, true, __ATOMIC_SEQ_CST);
+		if (!__atomic_load_n(&gate_shut, __ATOMIC_SEQ_CST))
+			break;
+		__atomic_store_n(&t->inside, false, __ATOMIC_RELEASE);
+		pthread_mutex_lock(&list_lock);
+		pthread_mutex_unlock(&list_lock);
+	}
+	return t;
+}
+
+void lines_event_end(void)
+{
+	__atomic_store_n(&this_thread->inside, false, __ATOMIC_RELEASE);
+	if (!lines_get(needs_mending))
+		return;
+	lines_exclusive_begin();
+	lines_set(needs_mending, false);
+	if (lines_estimating())
+		lines_resident_mend();
+	lines_exclusive_end();
+}
+
+void lines_event_needs_mending(void)
+{
+	lines_set(needs_mending, true);
+}
+#endif
+
 struct thread *lines_thread_now(const volatile struct pymem_block *block)
 {
-	struct thread *t = this_thread ? this_thread : thread_new();
+	struct thread *t = lines_thread_here();
 
 	if (!t || (t->forks == forks && t->block == block))
 		return t;
@@ -108,15 +234,9 @@ struct thread *lines_thread_now(const volatile struct pymem_block *block)
 	return t;
 }
 
-struct thread *lines_threads_begin(void)
+struct thread *lines_threads(void)
 {
-	pthread_mutex_lock(&list_lock);
 	return list;
-}
-
-void lines_threads_end(void)
-{
-	pthread_mutex_unlock(&list_lock);
 }
 
 uint64_t lines_forks(void)
@@ -126,5 +246,5 @@ uint64_t lines_forks(void)
 
 int lines_init(void)
 {
-	return pthread_atfork(NULL, NULL, after_fork) ? -1 : 0;
+	return pthread_atfork(before_fork, after_fork_in_parent, after_fork) ? -1 : 0;
 }

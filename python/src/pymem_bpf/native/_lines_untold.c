@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Notes what the interpreter did not report, for the recorders that would have counted it. */
+/* Notes what the interpreter did not report, for the recorders that would have counted it. That is
+ * up to 3.11, with a GIL. */
 #include "_lines.h"
 
 void lines_untold(PyObject *object)
@@ -9,7 +10,7 @@ void lines_untold(PyObject *object)
 	struct sink *sink;
 
 	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
-		sink->untold += lines_counts(sink->recorder, t);
+		sink->counts.untold += lines_counts(sink->recorder, t);
 }
 
 static void note_deep(struct recorder *r, const struct thread *t)
@@ -41,10 +42,9 @@ void lines_note_deep(struct recorder *r)
 {
 	struct thread *t;
 
-	for (t = lines_threads_begin(); t; t = t->next)
+	for (t = lines_threads(); t; t = t->next)
 		if (t->deep)
 			note_deep(r, t);
-	lines_threads_end();
 }
 
 void lines_note_blind(void)
