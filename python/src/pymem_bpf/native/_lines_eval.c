@@ -245,10 +245,11 @@ static void told_of_call(PyFrameObject *object, int what)
 		lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
 }
 
-/* Gives the trace function back once the calls have ended that on_trace() reported meanwhile. */
+/* Gives the trace function back once the calls have ended that on_trace() reported meanwhile. For a thread whose
+ * innermost frame is not profiled. */
 static void unwatch_if_over(PyThreadState *tstate)
 {
-	if (!is_off() && !running && tstate->c_tracefunc == on_trace && !lines_inside())
+	if (!is_off() && tstate->c_tracefunc == on_trace && !lines_inside())
 		set_trace(tstate, traced_for);
 }
 #else /* each call uses C stack anyway */
@@ -307,7 +308,8 @@ static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *va
 	}
 	if (traced_for)
 		err = traced_for(self, frame, what, value);
-	unwatch_if_over(PyThreadState_Get());
+	if (!running)
+		unwatch_if_over(PyThreadState_Get());
 	return err;
 }
 
