@@ -257,8 +257,8 @@ static void note_type(struct kernel_btf_wanted *wanted, size_t count, const stru
 		      uint32_t id)
 {
 	for (size_t i = 0; i < count; i++)
-		if (wanted[i].name_offset == type->name_off &&
-		    wanted[i].kind == KIND(type->info) && !wanted[i].member) {
+		if (wanted[i].name_offset == type->name_off && wanted[i].kind == KIND(type->info) &&
+		    !wanted[i].member) {
 			wanted[i].found = true;
 			wanted[i].id = id;
 		}

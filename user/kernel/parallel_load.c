@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "os/quiet_thread.h"
 
 #define PROGRAMS_MAX 64
 /* The verifier's memory, tens of MiB a program before 6.2, may count against a control group. */
@@ -100,17 +101,12 @@ static void *run_jobs(void *arg)
 	return arg;
 }
 
-/* Signals are for the main thread. If there can't be a thread, those there are do the work, in the
- * end the caller of parallel_load(). */
+/* If there can't be a thread, those there are do the work, in the end the caller of
+ * parallel_load(). */
 static void start_thread(void)
 {
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (!pthread_create(&load.threads[load.thread_count], NULL, run_jobs, NULL))
+	if (quiet_thread(&load.threads[load.thread_count], run_jobs, NULL))
 		load.thread_count++;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static int add_job(struct bpf_program *program, const struct bpf_prog_load_opts *how)
@@ -118,7 +114,8 @@ static int add_job(struct bpf_program *program, const struct bpf_prog_load_opts 
 	size_t count = bpf_program__insn_cnt(program), bytes = count * sizeof(struct bpf_insn);
 	struct job *job = &load.jobs[load.job_count];
 
-	*job = (struct job){.program = program, .insn_count = count, .fd = -ECANCELED, .insns = malloc(bytes)};
+	*job = (struct job){
+		.program = program, .insn_count = count, .fd = -ECANCELED, .insns = malloc(bytes)};
 	if (!job->insns)
 		return -ENOMEM;
 	memcpy(job->insns, bpf_program__insns(program), bytes);
@@ -205,7 +202,7 @@ int parallel_load(struct bpf_object *object, void (*failed)(const char *program,
 
 	load.job_count = load.begun = load.thread_count = 0;
 	/* The caller's thread loads what libbpf does, and then helps. */
-	load.thread_limit = cpus < 2 ? 0 : cpus > THREADS_MAX ? THREADS_MAX : cpus;
+	load.thread_limit = cpus > THREADS_MAX ? THREADS_MAX : cpus > 0 ? cpus - 1 : 0;
 	load.collecting = load.thread_limit > 0;
 	err = bpf_object__load(object);
 	pthread_mutex_lock(&load.lock);

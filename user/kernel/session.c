@@ -207,7 +207,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
 	struct session *session = calloc(1, sizeof(*session));
 	const char *refusal;
-	int err;
+	int err, opened;
 
 	if (!session)
 		return NULL;
@@ -222,7 +222,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	kernel_probe(&session->kernel);
+	opened = session_open(session);
 	session->kernel.function_ends &= !options->no_function_ends;
 	refusal = kernel_refusal(&session->kernel)
 			  ?: event_sources_refusal(options, &session->kernel);
@@ -231,12 +231,8 @@ struct session *session_new(const struct session_options *options, char *why, si
 		err = -EOPNOTSUPP;
 		goto fail;
 	}
-	err = parallel_load_prepare();
-	if (!err) {
-		session->object = object_open(session->kernel.batched_counters, &session->bpf);
-		err = session->object ? 0 : -errno;
-	}
-	if (err) {
+	if (opened) {
+		err = opened;
 		snprintf(why, size, "the embedded BPF object can't be opened: %s", strerror(-err));
 		goto fail;
 	}

@@ -47,8 +47,8 @@ static struct {
 static void find_plain(void)
 {
 	struct recorder *r = engine.enabled;
-	bool is_plain = r && !r->next && !engine.estimated && !r->children &&
-			r->metric == METRIC_RSS;
+	bool is_plain =
+		r && !r->next && !engine.estimated && !r->children && r->metric == METRIC_RSS;
 
 	engine.plain = is_plain ? r : NULL;
 }

@@ -245,8 +245,8 @@ static void told_of_call(PyFrameObject *object, int what)
 		lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
 }
 
-/* Gives the trace function back once the calls have ended that on_trace() reported meanwhile. For a thread whose
- * innermost frame is not profiled. */
+/* Gives the trace function back once the calls have ended that on_trace() reported meanwhile. For a
+ * thread whose innermost frame is not profiled. */
 static void unwatch_if_over(PyThreadState *tstate)
 {
 	if (!is_off() && tstate->c_tracefunc == on_trace && !lines_inside())
