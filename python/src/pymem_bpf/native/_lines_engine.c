@@ -361,17 +361,13 @@ static inline bool line_plain(const struct thread *t, struct frame *f, int line)
 	return true;
 }
 
-int lines_line(PyObject *object, int line)
+/* What lines_line() does in general. A function of its own, so that the usual case saves no
+ * registers for it. `f`: the innermost frame that is counted, or NULL. */
+static __attribute__((noinline)) int line_any(struct thread *t, struct frame *f, PyObject *object,
+					      int line)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
-	struct frame *f;
 
-	if (!t)
-		return 0;
-	f = t->depth ? &t->frames[t->depth - 1] : NULL;
-	if (f && f->code->object == object && line_plain(t, f, line))
-		return 0;
 	if ((!f || f->code->object != object) && !lines_find(object))
 		return 0;
 	now = sample_now(t);
@@ -392,6 +388,19 @@ int lines_line(PyObject *object, int line)
 		run_end(t, f, &now);
 	run_begin(f, line, BY_EVENT, &now);
 	return now.rss >= engine.alarm_pages ? alarm_now(t, now.rss) : 0;
+}
+
+int lines_line(PyObject *object, int line)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
+	struct frame *f;
+
+	if (!t)
+		return 0;
+	f = t->depth ? &t->frames[t->depth - 1] : NULL;
+	if (f && f->code->object == object && line_plain(t, f, line))
+		return 0;
+	return line_any(t, f, object, line);
 }
 
 void lines_leave(uint64_t number)
