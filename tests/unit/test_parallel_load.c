@@ -23,7 +23,7 @@
 #define PROGRAMS 20
 
 struct bpf_program {
-	char name[16];
+	char name[32];
 	const char *section;
 	struct bpf_insn insns[8];
 	size_t count;
@@ -102,9 +102,14 @@ struct bpf_link *bpf_program__attach_raw_tracepoint(const struct bpf_program *pr
 	return (struct bpf_link *)attached_to;
 }
 
+/* bpf_prog_load(), by another name here: since libbpf 1.2 its last argument is no pointer to const. */
+int kernel_load(enum bpf_prog_type type, const char *name, const char *license,
+		const struct bpf_insn *insns, size_t count,
+		const struct bpf_prog_load_opts *how) __asm__("bpf_prog_load");
+
 /* The file has as many bytes as the program has instructions. */
-int bpf_prog_load(enum bpf_prog_type type, const char *name, const char *license,
-		  const struct bpf_insn *insns, size_t count, struct bpf_prog_load_opts *how)
+int kernel_load(enum bpf_prog_type type, const char *name, const char *license,
+		const struct bpf_insn *insns, size_t count, const struct bpf_prog_load_opts *how)
 {
 	int fd;
 
