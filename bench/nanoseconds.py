@@ -47,8 +47,10 @@ def tree_of(commit):
                 commit[:12], packed.stderr.decode("utf-8", "replace").strip()))
         os.makedirs(folder, exist_ok=True)
         subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
+    # Variables that were given to `make bench` are not for that tree.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     subprocess.run(["make", "-C", folder, "-j%d" % os.cpu_count(), "build/pymem-bpf"],
-                   stdout=subprocess.DEVNULL, check=True)
+                   stdout=subprocess.DEVNULL, env=environment, check=True)
     return folder
 
 
