@@ -102,7 +102,8 @@ struct bpf_link *bpf_program__attach_raw_tracepoint(const struct bpf_program *pr
 	return (struct bpf_link *)attached_to;
 }
 
-/* bpf_prog_load(), by another name here: since libbpf 1.2 its last argument is no pointer to const. */
+/* bpf_prog_load(), by another name here: since libbpf 1.2 its last argument is no pointer to const.
+ */
 int kernel_load(enum bpf_prog_type type, const char *name, const char *license,
 		const struct bpf_insn *insns, size_t count,
 		const struct bpf_prog_load_opts *how) __asm__("bpf_prog_load");
