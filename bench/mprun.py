@@ -116,11 +116,11 @@ HAS_MEMORY_PROFILER = not subprocess.run(
     [sys.executable, "-c", "import memory_profiler"], stderr=subprocess.DEVNULL).returncode
 
 
-def serve(socket):
-    process = subprocess.Popen([PROGRAM, "serve", "--socket", socket])
+def serve(socket, program=PROGRAM):
+    process = subprocess.Popen([program, "serve", "--socket", socket])
     while not os.path.exists(socket):
         if process.poll() is not None:
-            sys.exit("bench/mprun.py: %s serve ended with status %d" % (PROGRAM, process.returncode))
+            sys.exit("bench/mprun.py: %s serve ended with status %d" % (program, process.returncode))
         time.sleep(0.05)
     return process
 

@@ -216,8 +216,9 @@ def replace(text, name, body):
 
 # Sections that are one file's text; everyone and touched have plots as well.
 SECTIONS = {"run": tables.walk_text, "probe_cost": tables.probes_text, "mprun": tables.mprun_text,
-            "memit": tables.memit_text, "tool": tables.tool_text, "top": tables.top_text,
-            "record": tables.record_text, "agent": tables.agent_text, "many": tables.many_text, "everyone": everyone_text,
+            "memit": tables.memit_text, "tool": tables.tool_text, "nanoseconds": tables.nanoseconds_text,
+            "top": tables.top_text, "record": tables.record_text, "agent": tables.agent_text,
+            "many": tables.many_text, "everyone": everyone_text,
             "touched": touched_text}
 PLOTS = {"everyone": ("benchmarks.svg", svg.slowdowns, "Slowdown of each workload under each profiler"),
          "touched": ("benchmarks-touched.svg", svg.touched,

@@ -23,6 +23,7 @@ STEPS = {
     "mprun": (["5"], ["1"], 3, 0.7),
     "memit": (["20"], ["2"], 2, 0.2),
     "tool": ([], ["--rounds", "2", "--seconds", "5", "--scale", "0.2", "--steady", "6"], 4, 1.5),
+    "nanoseconds": ([], ["--rounds", "1", "--scale", "0.2", "--seconds", "5", "--idle", "100"], 12, 4),
     "top": ([], ["--seconds", "5", "--settle", "2", "--count", "50"], 6, 1),
     "record": (["--without"], ["--seconds", "10", "--settle", "2", "--count", "20"], 6, 1),
     "agent": ([], ["--seconds", "15", "--settle", "5", "--count", "20"], 8, 2),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
-memit.py, tool.py, top.py, record.py and agent.py keep in build/bench/. Pure: each takes one file's object."""
+nanoseconds.py, memit.py, tool.py, top.py, record.py and agent.py keep in build/bench/. Pure: each takes one file's object."""
 import statistics
 
 TOLERANCE_MIB = 1.0
@@ -74,6 +74,31 @@ def memit_text(data):
     rows += [[name, "SKIP: " + why, "", "", ""] for name, why in data["skipped_names"].items()]
     return measured_on(data) + table(rows, ["`%memit` of", "right within 1 MiB", "said, MiB",
                                             "VmHWM, MiB", "s"])
+
+
+NANOSECONDS_FORMS = {"ns": "%.0f", "ms": "%.0f", "MiB": "%.0f", "times bare": "%.2f", "% of a CPU": "%.2f"}
+
+
+def nanoseconds_row(row):
+    form = NANOSECONDS_FORMS[row["unit"]]
+    before, after = (statistics.median(row[side]) for side in ("before", "after"))
+    return [row["title"], spread(row["before"], form), spread(row["after"], form),
+            "%.2f" % (after / before) if before else "-", "<= %g %s" % (row["target"], row["unit"])]
+
+
+def nanoseconds_text(data):
+    notes = ["Before: commit %s. The machine's load was %.1f when it began and %.1f at its end." % (
+        data["before"], *data["load"])]
+    if data["clock"]:
+        notes.append("An empty program takes %s ns by the same clock, which is subtracted." %
+                     spread(data["clock"], "%.0f"))
+    if not data["counters"]:
+        notes.append("This machine has no counters of instructions or cache misses: a virtual one.")
+    if data["missing"]:
+        notes.append("Not there: Python %s." % ", ".join(data["missing"]))
+    return measured_on(data) + table(
+        [nanoseconds_row(row) for row in data["rows"]],
+        ["what", "before", "after", "after / before", "target"]) + "\n\n" + " ".join(notes)
 
 
 def tool_text(data):

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench")
 
 import everyone  # noqa: E402
 import figures  # noqa: E402
+import nanoseconds  # noqa: E402
 import readings  # noqa: E402
 import report  # noqa: E402
 import running  # noqa: E402
@@ -300,6 +301,26 @@ class Report(unittest.TestCase):
             "pymem_bpf": [[300.0, 300.5, 0.2], [10.0, 300.5, 0.2]]}))
         self.assertIn("| pymem_bpf | 1 of 2 |", text)
         self.assertIn("| memory_profiler | SKIP: too new |", text)
+
+    def test_nanoseconds(self):
+        data = {"python": "Python 3.11.2", "machine": "Linux", "rounds": 3, "before": "2d1e8f4f4369", "load": [0.5, 21.0],
+                "clock": [25.0, 27.0, 31.0], "counters": False, "missing": ["3.8"],
+                "rows": [{"title": "walk", "target": 300, "unit": "ns", "before": [400.0, 420.0, 500.0],
+                          "after": [200.0, 210.0, 190.0]},
+                         {"title": "idle", "target": 0.3, "unit": "% of a CPU", "before": [0.0], "after": [0.2]}]}
+        text = tables.nanoseconds_text(data)
+        for said in ("| walk | 420 (400 to 500) | 200 (190 to 210) | 0.48 | <= 300 ns |",
+                     "| idle | 0.00 | 0.20 | - | <= 0.3 % of a CPU |", "commit 2d1e8f4f4369", "0.5 when it began and 21.0",
+                     "takes 27 (25 to 31) ns", "no counters of instructions", "Not there: Python 3.8."):
+            self.assertIn(said, text)
+        text = tables.nanoseconds_text(dict(data, counters=True, missing=[], clock=[]))
+        for silent in ("no counters", "Not there", "empty program"):
+            self.assertNotIn(silent, text)
+
+    def test_nanoseconds_of_other_processes(self):
+        """300 events, of which 100 are of the workload: each takes 27 ns of the clock, and those 100 take 200 more."""
+        ns, clock = nanoseconds.net((1000, 10), (1000 + 300 * 27 + 100 * 200, 310), (0, 0), (300 * 27, 300), 100)
+        self.assertEqual((round(ns), round(clock)), (200, 27))
 
     def test_quarters(self):
         totals = [(0, 0), (100, 1), (200, 2), (300, 3), (500, 4)]

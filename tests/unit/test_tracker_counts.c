@@ -541,8 +541,11 @@ static void test_when(void **state)
 	there = tracker_image(&g->tracker, 1) != NULL;
 	/* Unless this machine needs as long for that. */
 	assert_true(there || tracker_now_ms() - begin >= 200);
-	if (there)
+	/* 200 ms later. */
+	if (there) {
 		tracker_image(&g->tracker, 1)->ended_ms -= 200;
+		g->tracker.take_ms -= 200;
+	}
 	assert_int_equal(report_finish_ended(g->report, false), 0);
 	assert_null(tracker_image(&g->tracker, 1));
 }

@@ -107,19 +107,43 @@ static void note_name(struct kernel_btf_wanted *wanted, size_t count, const char
 	}
 }
 
+/* Tells most of what is not wanted from what is, by one bit of each. */
+#define SIFT_BITS 4096
+struct sift {
+	uint64_t bits[SIFT_BITS / 64];
+};
+
+/* Of a name of `length` bytes, at least one. */
+static unsigned name_bit(const char *name, size_t length)
+{
+	unsigned first = (unsigned char)name[0], last = (unsigned char)name[length - 1];
+
+	return (length * 131 + first * 31 + last) % SIFT_BITS;
+}
+
+static void sift_add(struct sift *sift, unsigned bit)
+{
+	sift->bits[bit / 64] |= 1ULL << bit % 64;
+}
+
+/* False: what has this bit was not added. */
+static bool sift_may_have(const struct sift *sift, unsigned bit)
+{
+	return sift->bits[bit / 64] >> bit % 64 & 1;
+}
+
 /* Finds the offsets of the names in the section of strings, by which types refer to them. */
 static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
 {
-	/* Bit n: some name has n bytes (modulo 64). Strings of other lengths are skipped. */
-	uint64_t lengths = 0;
+	struct sift sift = {};
 	uint32_t offset = 0;
 	size_t i;
 	int err;
 
 	for (i = 0; i < count; i++) {
-		lengths |= 1ULL << (strlen(wanted[i].name) & 63);
+		sift_add(&sift, name_bit(wanted[i].name, strlen(wanted[i].name)));
 		if (wanted[i].member)
-			lengths |= 1ULL << (strlen(wanted[i].member) & 63);
+			sift_add(&sift, name_bit(wanted[i].member, strlen(wanted[i].member)));
 	}
 	while (!window_done(w)) {
 		const char *string = w->bytes + w->at;
@@ -133,7 +157,7 @@ static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t
 			continue;
 		}
 		length = end - string;
-		if (length && lengths >> (length & 63) & 1)
+		if (length && sift_may_have(&sift, name_bit(string, length)))
 			note_name(wanted, count, string, length, offset);
 		offset += length + 1;
 		w->at += length + 1;
@@ -228,14 +252,30 @@ static bool has_parts(const struct btf_type *type, const struct kernel_btf_wante
 	return false;
 }
 
+/* Notes a type that is wanted for its name alone. */
+static void note_type(struct kernel_btf_wanted *wanted, size_t count, const struct btf_type *type,
+		      uint32_t id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (wanted[i].name_offset == type->name_off && wanted[i].kind == KIND(type->info) &&
+		    !wanted[i].member) {
+			wanted[i].found = true;
+			wanted[i].id = id;
+		}
+}
+
 static int look_at_types(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
 {
+	struct sift sift = {};
 	struct btf_type type;
 	uint32_t id = 0;
 	int64_t behind;
-	unsigned kind;
-	size_t i;
+	bool named;
 	int err;
+
+	for (size_t i = 0; i < count; i++)
+		if (wanted[i].name_offset)
+			sift_add(&sift, wanted[i].name_offset % SIFT_BITS);
 
 	/* Types are numbered in their order, from 1 on. */
 	while (!window_done(w)) {
@@ -243,22 +283,18 @@ static int look_at_types(struct window *w, struct kernel_btf_wanted *wanted, siz
 		err = window_take(w, &type, sizeof(type));
 		if (err)
 			return err;
-		kind = KIND(type.info);
-		behind = bytes_behind(kind, VLEN(type.info));
+		behind = bytes_behind(KIND(type.info), VLEN(type.info));
 		if (behind < 0)
 			return -ENOTSUP;
-		if (has_parts(&type, wanted, count))
+		named = type.name_off && sift_may_have(&sift, type.name_off % SIFT_BITS);
+		if (named && has_parts(&type, wanted, count))
 			err = look_at_parts(w, &type, id, wanted, count);
 		else
 			err = window_skip(w, behind);
 		if (err)
 			return err;
-		for (i = 0; type.name_off && i < count; i++)
-			if (wanted[i].name_offset == type.name_off && wanted[i].kind == kind &&
-			    !wanted[i].member) {
-				wanted[i].found = true;
-				wanted[i].id = id;
-			}
+		if (named)
+			note_type(wanted, count, &type, id);
 	}
 	return 0;
 }

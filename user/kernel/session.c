@@ -20,6 +20,7 @@
 #include "kernel/kernel.h"
 #include "kernel/probe_closer.h"
 #include "kernel/map_read.h"
+#include "kernel/parallel_load.h"
 #include "kernel/session_private.h"
 
 #define CHANGES_BYTES (1u << 20) /* the keys of 32,768 stacks that change between two readings */
@@ -32,6 +33,12 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	if ((level == LIBBPF_WARN && verbosity >= 1) || verbosity >= 2)
 		return vfprintf(stderr, format, args);
 	return 0;
+}
+
+static void print_refused(const char *program, const char *log)
+{
+	if (verbosity >= 1)
+		fprintf(stderr, "the kernel refused the BPF program '%s':\n%s", program, log);
 }
 
 void session_set_size(struct session *session, struct bpf_map *map, unsigned entries)
@@ -146,7 +153,7 @@ static int session_load(struct session *session, char *why, size_t size)
 	size_maps(session, cpus);
 	set_knobs(session, cpus);
 	session_select_sources(session);
-	err = bpf_object__load(session->object);
+	err = parallel_load(session->object, print_refused);
 	if (err) {
 		snprintf(why, size, "the kernel refused the BPF programs: %s%s", strerror(-err),
 			 err == -EPERM ? " (run as root)" : " (-vv shows its reasons)");
@@ -200,7 +207,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
 	struct session *session = calloc(1, sizeof(*session));
 	const char *refusal;
-	int err;
+	int err, opened;
 
 	if (!session)
 		return NULL;
@@ -215,7 +222,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	kernel_probe(&session->kernel);
+	opened = session_open(session);
 	session->kernel.function_ends &= !options->no_function_ends;
 	refusal = kernel_refusal(&session->kernel)
 			  ?: event_sources_refusal(options, &session->kernel);
@@ -224,9 +231,8 @@ struct session *session_new(const struct session_options *options, char *why, si
 		err = -EOPNOTSUPP;
 		goto fail;
 	}
-	session->object = object_open(session->kernel.batched_counters, &session->bpf);
-	if (!session->object) {
-		err = -errno;
+	if (opened) {
+		err = opened;
 		snprintf(why, size, "the embedded BPF object can't be opened: %s", strerror(-err));
 		goto fail;
 	}

@@ -59,6 +59,10 @@ struct session {
 	uint64_t forgotten[PYMEM_TABLE_COUNT]; /* number of places given back, by table */
 };
 
+/* Fills in what is known of the kernel, and opens the object for it. 0, or -errno of the object;
+ * what is known of the kernel is there in either case. */
+int session_open(struct session *session);
+
 /* To be called before the load: sets the size of a map. If the kernel can, the map allocates its
  * entries as they are needed. */
 void session_set_size(struct session *session, struct bpf_map *map, unsigned entries);

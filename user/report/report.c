@@ -180,6 +180,7 @@ static void balance(struct build *b)
 	{
 		if (entry->process)
 			balance_process(entry);
+		b->report->balanced = true;
 	}
 }
 

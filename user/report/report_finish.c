@@ -103,6 +103,9 @@ static void undo_balance(struct report *report)
 {
 	struct entry *entry, *next;
 
+	if (!report->balanced)
+		return;
+	report->balanced = false;
 	HASH_ITER(hh, report->ended, entry, next)
 	{
 		if (entry->process)

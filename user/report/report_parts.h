@@ -43,6 +43,7 @@ struct report {
 	void *killed_arg;
 	struct tallies finished;
 	struct entry *ended;  /* finished images, by id: for amounts that come too late */
+	bool balanced;	      /* some of `ended` have "unsettled" amounts of a live report */
 	report_gone_fn *gone; /* NULL: nobody is told */
 	void *gone_arg;
 	size_t ended_bytes; /* bytes that the lines of `ended` may take */

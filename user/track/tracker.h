@@ -101,6 +101,7 @@ struct tracker {
 	bool detached;
 	uint64_t started_ms; /* when we last saw a process start; CLOCK_MONOTONIC */
 	size_t unfinished;   /* ended images that tracker_take_counts() has not taken */
+	uint64_t take_ms;    /* before this none of them is to be taken; CLOCK_MONOTONIC */
 	unsigned unexamined; /* number of tracked processes that ended before they were examined */
 	char unexamined_comms[COUNTS_COMMS_MAX][16]; /* their names, each once; "": no more */
 	unsigned unseen; /* the same, of processes that no tracked process started */

@@ -178,6 +178,7 @@ static void note_end(struct tracker *tracker, struct image *image)
 {
 	image->ended_ms = tracker_now_ms();
 	tracker->unfinished++;
+	tracker->take_ms = 0;
 }
 
 /* A new image for a record that no message announced, since there was no room for the message.

@@ -25,6 +25,14 @@ struct taking {
 	uint64_t before[PYMEM_TABLE_COUNT]; /* places given back before we began */
 };
 
+/* Images are looked at again at that time, or before it. With many images, looking at all of them
+ * for each message would be most of the work. */
+static void look_again(struct tracker *tracker, uint64_t ms)
+{
+	if (ms < tracker->take_ms)
+		tracker->take_ms = ms;
+}
+
 static int choose(struct taking *t, bool all)
 {
 	struct tracker *tracker = t->tracker;
@@ -33,16 +41,22 @@ static int choose(struct taking *t, bool all)
 	struct image *image, *next;
 	int table;
 
+	tracker->take_ms = UINT64_MAX;
 	t->images = calloc(tracker->unfinished, sizeof(struct image *));
 	if (!t->images)
 		return -ENOMEM;
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (!image->dead || !image->ended_ms || image->finished ||
-		    (!all && now - image->ended_ms < wait))
+		if (!image->ended_ms || image->finished)
 			continue;
-		if (t->count == tracker->unfinished)
+		if (!image->dead || (!all && now - image->ended_ms < wait)) {
+			look_again(tracker, image->dead ? image->ended_ms + wait : now);
+			continue;
+		}
+		if (t->count == tracker->unfinished) {
+			look_again(tracker, now);
 			break;
+		}
 		image->taking = true;
 		image->handed_pages = 0;
 		t->images[t->count++] = image;
@@ -234,7 +248,7 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 	int err;
 	size_t i;
 
-	if (!t.tracker->unfinished)
+	if (!t.tracker->unfinished || (!all && tracker_now_ms() < t.tracker->take_ms))
 		return 0;
 	err = choose(&t, all);
 	if (!err && t.count)
@@ -245,6 +259,8 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 		err = tracker_forget_touched(t.tracker, t.images, t.count);
 	for (i = 0; i < t.count && !err; i++)
 		tracker_finish_image(t.tracker, t.images[i]);
+	if (err)
+		look_again(t.tracker, 0);
 	free(t.images);
 	return err;
 }

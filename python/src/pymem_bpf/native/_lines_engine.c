@@ -313,7 +313,7 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 	return &t->frames[i - 1];
 }
 
-/* Does what lines_line() does, in a third of the time, where one recorder counts, the frame goes on
+/* Does what lines_line() does, sooner, where one recorder counts, the frame goes on
  * from one line to another, and the thread has changed nothing meanwhile. False: it has done
  * nothing, since that is not so, or since something is to be looked at. */
 static inline bool line_plain(struct thread *t, struct frame *f, int line)
