@@ -89,6 +89,7 @@ struct recording {
 	struct facts facts;
 	bool taken;
 	size_t ended_bytes; /* --ended-memory of the recorder; 0: unknown */
+	size_t ended_processes; /* --ended-processes of it; 0: unknown */
 	bool names_full;    /* the recorder had no room for more */
 	unsigned sources_refused;
 	uint64_t steps;	   /* STEP_CODES each, of all queries */

@@ -88,6 +88,7 @@ static int put_process(struct page *page, const struct model_process *process)
 		{"container", json_boolean(container)},
 		{"python", page_harmless(process->python)},
 		{"exited", json_boolean(process->exited)},
+		{"folded", json_count(process->folded)},
 		{"rss_start_bytes", json_integer(process->rss_start_bytes)},
 		{"rss_end_bytes", json_integer(process->rss_end_bytes)},
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
@@ -109,7 +110,7 @@ static int put_process(struct page *page, const struct model_process *process)
 
 static int put_ended(struct page *page)
 {
-	const struct model_gathered *gathered = &page->model->gathered;
+	const struct model_gathered *gathered = &page->model->unfolded;
 	struct json_member members[] = {
 		{"processes", json_count(gathered->processes)},
 		{"change_bytes", json_integer(gathered->change_bytes)},
@@ -137,13 +138,13 @@ int page_put_processes(struct page *page)
 	int err = 0;
 
 	fputs(",\n\"processes\":[", page->out);
-	for (i = 0; i < page->model->process_count && !err; i++) {
+	for (i = 0; i < model_row_count(page->model) && !err; i++) {
 		fputs(i ? ",\n {" : "\n {", page->out);
-		err = put_process(page, page->model->processes[i]);
+		err = put_process(page, model_row(page->model, i));
 		fputc('}', page->out);
 	}
 	fputc(']', page->out);
-	return err ?: page->model->gathered.processes ? put_ended(page) : 0;
+	return err ?: page->model->unfolded.processes ? put_ended(page) : 0;
 }
 
 /* --- lines --- */
@@ -222,8 +223,8 @@ static int put_list(struct page *page, const char *name, number_fn *fn, const st
 	ssize_t number;
 
 	fprintf(page->out, "\"%s\":[", name);
-	for (i = 0; i < page->model->process_count; i++) {
-		const struct model_process *process = page->model->processes[i];
+	for (i = 0; i < model_row_count(page->model); i++) {
+		const struct model_process *process = model_row(page->model, i);
 
 		for (j = 0; j < process->line_count; j++) {
 			number = fn(page, process, &process->lines[j], column);
@@ -248,8 +249,8 @@ static bool is_worth_a_list(const struct page *page, const struct column *column
 	size_t i, j;
 	int64_t value;
 
-	for (i = 0; i < page->model->process_count; i++) {
-		const struct model_process *process = page->model->processes[i];
+	for (i = 0; i < model_row_count(page->model); i++) {
+		const struct model_process *process = model_row(page->model, i);
 
 		for (j = 0; j < process->line_count; j++) {
 			value = value_of(&process->lines[j], column);
@@ -265,8 +266,8 @@ int page_put_lines(struct page *page)
 	size_t i;
 	int err;
 
-	for (i = 0; i < page->model->process_count; i++)
-		model_sort_lines(page->model->processes[i], page->options->sort);
+	for (i = 0; i < model_row_count(page->model); i++)
+		model_sort_lines(model_row(page->model, i), page->options->sort);
 	fputs(",\n\"lines\":{\n", page->out);
 	err = put_list(page, "process", number_of_process, NULL);
 	if (!err) {

@@ -45,12 +45,12 @@ static int each_of_model(struct page *page, page_row_fn *fn, void *arg)
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < 2 * model->process_count && !err; i++) {
+	for (i = 0; i < 2 * model_row_count(model) && !err; i++) {
 		walk.truncated = i % 2;
-		err = stack_rows_of(model, model->processes[i / 2], pass_on, &walk);
+		err = stack_rows_of(model, model_row(model, i / 2), pass_on, &walk);
 	}
 	walk.all = true;
-	return err ?: stack_rows_gathered(model, pass_on, &walk);
+	return err ?: stack_rows_unfolded(model, pass_on, &walk);
 }
 
 static ssize_t number_of_text(struct page *page, const char *text)
@@ -237,8 +237,8 @@ static bool is_known(const struct model *model, enum render_metric metric)
 		return model->stalls_known;
 	if (metric != RENDER_RESIDENT)
 		return true;
-	for (i = 0; i < model->process_count; i++)
-		if (model->processes[i]->resident_known)
+	for (i = 0; i < model_row_count(model); i++)
+		if (model_row(model, i)->resident_known)
 			return true;
 	return false;
 }

@@ -31,6 +31,7 @@ struct profiler_options {
 	 * outlive the profiler. */
 	char **command;
 	size_t ended_bytes;  /* memory for the lines of processes that have ended */
+	size_t ended_processes; /* report_keep_ended(); 0: as if it was not called */
 	bool gather_imports; /* model.imports_gathered */
 	bool keep_trees;     /* model.trees_kept */
 	bool groups; /* what control groups use: model.memory_groups, of the last snapshot */

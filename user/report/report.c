@@ -238,7 +238,8 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	if (!report)
 		return NULL;
 	report->counts = counts;
-	report->ended_bytes = ended_bytes;
+	report->limits = (struct model_ended_limits){.bytes = ended_bytes,
+						     .processes = REPORT_ENDED_PROCESSES};
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
 		report->model->imports_gathered = gather_imports;
@@ -246,6 +247,11 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	}
 	report_free(report);
 	return NULL;
+}
+
+void report_keep_ended(struct report *report, size_t processes)
+{
+	report->limits.processes = processes;
 }
 
 void report_keep_trees(struct report *report)
