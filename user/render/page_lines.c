@@ -88,7 +88,6 @@ static int put_process(struct page *page, const struct model_process *process)
 		{"container", json_boolean(container)},
 		{"python", page_harmless(process->python)},
 		{"exited", json_boolean(process->exited)},
-		{"folded", json_count(process->folded)},
 		{"rss_start_bytes", json_integer(process->rss_start_bytes)},
 		{"rss_end_bytes", json_integer(process->rss_end_bytes)},
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
