@@ -160,13 +160,14 @@ struct model_process {
 	/* At the end, with each page divided by the number of its users; -1: unknown. */
 	int64_t pss_bytes;
 	bool exited;
-	/* So many ended processes of one program, added up: no process, but one of model.folded. Its
-	 * PID is 0, its command line, root and the like are those of the first one. 0: a process. */
+	/* So many ended processes of one program, added up: no process, but one of model.folded.
+	 * Its PID is 0, its command line, root and the like are those of the first one. 0: a
+	 * process. */
 	uint64_t folded;
 	/* Of these: the sum of how far each grew, which may be before its end. */
 	int64_t folded_growth_bytes;
-	/* Of those of them that began while they were watched: their page tables at first. The sum's
-	 * tables_start_bytes and the like are of the others. */
+	/* Of those of them that began while they were watched: their page tables at first. The
+	 * sum's tables_start_bytes and the like are of the others. */
 	int64_t folded_tables_bytes;
 	/* As model_gather_ended() tells `gone`: what model_lose_gathered() wants. 0: else. */
 	uint64_t folded_in;
@@ -256,8 +257,8 @@ struct model {
 	/* Of all that have ended and are not in `processes`; and those of them that are not in
 	 * `folded` either. */
 	struct model_gathered gathered, unfolded;
-	/* Sums of ended processes, one for each program, by size of the change of RSS. Together with
-	 * `unfolded` they are `gathered`. */
+	/* Sums of ended processes, one for each program, by size of the change of RSS. Together
+	 * with `unfolded` they are `gathered`. */
 	struct model_process **folded;
 	size_t folded_count;
 	struct model_cgroup *cgroups;
@@ -432,11 +433,12 @@ int model_freeze(struct model *model);
 struct model_ended_limits {
 	size_t bytes; /* memory, about: of those that are kept one by one and of model.folded */
 	/* The most of one program that are kept one by one, beside those with last words; 0: any
-	 * number. */
+	 * number. A quarter of the bytes is for model.folded. */
 	size_t processes;
+	size_t all; /* the same of all programs together */
 };
-#define MODEL_FOLDED_MOST   1024 /* programs in model.folded */
-#define MODEL_FOLDED_LINES  4096 /* lines of one of them; others are in its last line */
+#define MODEL_FOLDED_MOST   1024	    /* programs in model.folded */
+#define MODEL_FOLDED_LINES  4096	    /* lines of one of them; others are in its last line */
 #define MODEL_FOLDED_OTHERS "[other lines]" /* the function of that line, which has no file */
 
 /* Keeps frozen processes within limits. Beyond them, those that changed least are gathered into

@@ -42,8 +42,8 @@ static void add_process(struct model_diff_program_side *side, const struct model
 		end = process->rss_peak_bytes;
 	side->processes += process->folded ?: 1;
 	side->exited += process->folded ?: process->exited;
-	side->growth_bytes += process->folded ? process->folded_growth_bytes
-					      : end - process->rss_start_bytes;
+	side->growth_bytes +=
+		process->folded ? process->folded_growth_bytes : end - process->rss_start_bytes;
 	if (side->rss_peak_bytes < process->rss_peak_bytes)
 		side->rss_peak_bytes = process->rss_peak_bytes;
 	side->rss_peak_at_least |= process->rss_peak_at_least;

@@ -79,7 +79,7 @@ struct model_diff_program_side {
 	/* Each of its processes, and the sum of those that are folded. They belong to the model. */
 	const struct model_process **all;
 	size_t all_count;
-	size_t processes, exited; /* folded ones, too */
+	size_t processes, exited;		/* folded ones, too */
 	int64_t rss_start_bytes, rss_end_bytes; /* sums */
 	int64_t rss_peak_bytes;			/* the highest of any of its processes */
 	bool rss_peak_at_least;			/* as in a model_process, of any of them */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Processes that have ended. Their stacks are freed; their lines stay for all later reports.
  *
- * A host that is watched for days has no end of them, so their memory is limited, and of one program
- * their number: the processes that changed least are gathered into the sum of their program
+ * A host that is watched for days has no end of them, so their memory is limited, and of one
+ * program their number: the processes that changed least are gathered into the sum of their program
  * (model_fold.c), and those that a signal ended after all others. All amounts still add up. */
 #include "model/model_private.h"
 
@@ -152,8 +152,7 @@ static int gather_one(struct gathering *g, struct model_process *process)
 	g->book->frozen_bytes -= model_frozen_bytes(process);
 	process->folded_in = number;
 	g->gone(process, g->arg);
-	/* What is kept one by one has at least half of the memory. */
-	return model_fold(g->book, process, number, g->limits->bytes / 2);
+	return model_fold(g->book, process, number, g->limits->bytes / 4);
 }
 
 /* Gathers the smallest of each crowd, a quarter more than necessary. The processes are sorted. */
@@ -183,8 +182,8 @@ static int thin_out(struct gathering *g, struct crowds *crowds)
 	return err;
 }
 
-/* Keeps no more of one program than the limit says. Nothing is looked at until some program can have
- * more. */
+/* Keeps no more of one program than the limit says. Nothing is looked at until some program can
+ * have more. */
 static int gather_crowds(struct gathering *g)
 {
 	struct book *book = g->book;
@@ -209,7 +208,27 @@ static int gather_crowds(struct gathering *g)
 	return err;
 }
 
-/* --- too much memory --- */
+/* --- too many in all, or too much memory --- */
+
+/* Whom nothing but their number speaks against are gathered, a quarter more than necessary. */
+static int gather_beyond(struct gathering *g)
+{
+	struct book *book = g->book;
+	size_t most = g->limits->all, killed = 0, i;
+	int err = 0;
+
+	if (!most || book->frozen_count <= most)
+		return 0;
+	for (i = 0; i < book->frozen_count; i++)
+		killed += book->frozen[i]->death != NULL;
+	if (book->frozen_count - killed <= most)
+		return 0;
+	/* Those with last words come first. */
+	qsort(book->frozen, book->frozen_count, sizeof(struct model_process *), compare);
+	while (book->frozen_count > killed + most - most / 4 && !err)
+		err = gather_one(g, book->frozen[--book->frozen_count]);
+	return err;
+}
 
 static int gather_smallest(struct gathering *g)
 {
@@ -236,6 +255,6 @@ int model_gather_ended(struct model *model, const struct model_ended_limits *lim
 
 	if (model->process_count)
 		return 0;
-	err = gather_crowds(&g) ?: gather_smallest(&g);
+	err = gather_crowds(&g) ?: gather_beyond(&g) ?: gather_smallest(&g);
 	return err ?: g.any ? model_book_collect(g.book) : 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: a program that forks fifty times a second has no end of children. Each did little, and
- * nobody reads of them one by one, but together they are what the program does. So those that are no
- * longer kept are folded into one process that stands for all of their program: it has the sums of
- * their figures and of their lines.
+ * nobody reads of them one by one, but together they are what the program does. So those that are
+ * no longer kept are folded into one process that stands for all of their program: it has the sums
+ * of their figures and of their lines.
  *
- * The first one that is folded becomes that sum, with its command line and its view of files. Stacks
- * are not added up: a tree of a sum has its lines only, without callers.
+ * The first one that is folded becomes that sum, with its command line and its view of files.
+ * Stacks are not added up: a tree of a sum has its lines only, without callers.
  *
  * Invariant: the sums and model->unfolded are model->gathered, and the lines of a sum are what it
  * was charged. What has no room is in another sum or line, never nowhere. */

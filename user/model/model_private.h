@@ -73,8 +73,8 @@ struct folding {
 	uint64_t number;     /* from 1 on, never used again */
 	struct table table;  /* of lines by place; none if they may have been sorted since */
 	size_t room;	     /* of lines */
-	size_t others;	     /* index of the line of all others, if there is a table; SIZE_MAX: none */
-	size_t bytes;	     /* its memory */
+	size_t others; /* index of the line of all others, if there is a table; SIZE_MAX: none */
+	size_t bytes;  /* its memory */
 };
 
 struct book {
@@ -90,7 +90,7 @@ struct book {
 	size_t process_room, cgroup_room, memory_group_room, skip_room, note_room;
 	struct model_process **frozen;
 	size_t frozen_count, frozen_room;
-	size_t frozen_bytes; /* their memory */
+	size_t frozen_bytes;		/* their memory */
 	size_t frozen_new, frozen_most; /* since crowds were looked for; of one program, then */
 	struct folding *foldings;
 	size_t folding_count, folding_room, folded_room, folding_bytes;

@@ -117,7 +117,7 @@ static bool has_parent(const struct model_program *program)
 {
 	return program->count > 2 && program->stands_for == program->count &&
 	       (is_parent(program, program->processes[0]->ppid) ||
-				      is_parent(program, program->processes[1]->ppid));
+		is_parent(program, program->processes[1]->ppid));
 }
 
 static bool is_child_here(const struct answer *a)
@@ -267,9 +267,8 @@ static void print_more(struct answer *a, uint64_t count, uint64_t ended, int64_t
 	if (!count)
 		return;
 	parts_size(change, sizeof(change), bytes, true);
-	snprintf(text, sizeof(text), "%9s  and %llu more  %s%s", "",
-		 (unsigned long long)count, change,
-		 ended == count ? "  ended" : "");
+	snprintf(text, sizeof(text), "%9s  and %llu more  %s%s", "", (unsigned long long)count,
+		 change, ended == count ? "  ended" : "");
 	text_print(a->out, text, a->options->width, false);
 	fputc('\n', a->out);
 }
@@ -361,15 +360,13 @@ int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 	if (beyond) {
 		parts_amount(amount, sizeof(amount), bytes, true);
 		snprintf(text, sizeof(text), "and %llu more process%s, %s",
-			 (unsigned long long)beyond,
-			 beyond == 1 ? "" : "es", amount);
+			 (unsigned long long)beyond, beyond == 1 ? "" : "es", amount);
 		text_wrap(out, text, 0, answers->options->width, 2);
 		fputc('\n', out);
 	}
 	if (quiet) {
 		snprintf(text, sizeof(text), "%llu%s process%s did not change%s",
-			 (unsigned long long)quiet,
-			 printed ? " other" : "", quiet == 1 ? "" : "es",
+			 (unsigned long long)quiet, printed ? " other" : "", quiet == 1 ? "" : "es",
 			 answers->options->live ? "" : " (-v lists them)");
 		text_wrap(out, text, 0, answers->options->width, 2);
 		fputc('\n', out);

@@ -74,8 +74,8 @@ static int pass_program(struct answer *a, answer_words_fn *fn, void *arg)
 }
 
 /* How many processes are not told of, and the sum of those that are in no program. */
-static int pass_rest(const struct model *model, const struct render_options *options, uint64_t quiet,
-		     answer_words_fn *fn, void *arg)
+static int pass_rest(const struct model *model, const struct render_options *options,
+		     uint64_t quiet, answer_words_fn *fn, void *arg)
 {
 	struct answer_text text;
 	int err = answer_text_begin(&text);
@@ -84,8 +84,7 @@ static int pass_rest(const struct model *model, const struct render_options *opt
 		return err;
 	if (quiet)
 		fprintf(text.out, "%llu other process%s did not change\n",
-			(unsigned long long)quiet,
-			quiet == 1 ? "" : "es");
+			(unsigned long long)quiet, quiet == 1 ? "" : "es");
 	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", text.out);
 	parts_gathered(text.out, model, options);

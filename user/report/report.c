@@ -238,8 +238,8 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	if (!report)
 		return NULL;
 	report->counts = counts;
-	report->limits = (struct model_ended_limits){.bytes = ended_bytes,
-						     .processes = REPORT_ENDED_PROCESSES};
+	report->limits.bytes = ended_bytes;
+	report_keep_ended(report, REPORT_ENDED_PROCESSES);
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
 		report->model->imports_gathered = gather_imports;
@@ -252,6 +252,7 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 void report_keep_ended(struct report *report, size_t processes)
 {
 	report->limits.processes = processes;
+	report->limits.all = REPORT_ENDED_ALL * processes;
 }
 
 void report_keep_trees(struct report *report)

@@ -47,7 +47,7 @@ struct report {
 	report_gone_fn *gone; /* NULL: nobody is told */
 	void *gone_arg;
 	struct model_ended_limits limits; /* what is kept of `ended` */
-	struct quota_met {  /* ended images that reached a quota */
+	struct quota_met {		  /* ended images that reached a quota */
 		uint32_t id, held;
 		pid_t pid;
 		int table;
