@@ -203,7 +203,8 @@ def test_what_has_ended_is_limited(system):
 def test_memory_descriptor_is_used_again(system):
     """A fork gets the mm that an exec has just freed, before that exec is told."""
     # Room for all: what is tested is not how fast the profiler makes some.
-    harness.profile(system.command, "reused_mm", options=["--max-processes", 2048, "--ring-size", 16384])
+    harness.profile(system.command, "reused_mm", options=["--max-processes", 2048, "--ring-size", 16384,
+                                                                "--ended-processes", 1000])
 
 
 def test_much_at_the_end(system):

@@ -91,7 +91,8 @@ def check_swarm(report, record, line):
 def test_swarm(system, tmp_path):
     with Target(system, "swarm", path_of("swarm"),
                 [str(SECONDS), str(WORKERS), str(SEED), str(tmp_path / "record"), str(EXECS)]) as target:
-        with Tool("-a", "--max-stacks", 1 << 18) as tool:
+        # Each is to be there one by one.
+        with Tool("-a", "--max-stacks", 1 << 18, "--ended-processes", 1 << 20) as tool:
             tool.attached()
             target.tell(b"GO")
             started = harness.json.loads(target.lines.next(SECONDS + harness.PATIENCE).decode())["started"]

@@ -126,6 +126,7 @@ static inline void fill_after(struct profile *profile)
 	profile->model->gathered = (struct model_gathered){
 		.processes = 31, .change_bytes = 3 * MIBI, .charged_bytes = 2 * MIBI};
 	profile->model->gathered.lost_bytes[PYMEM_LOSS_EXIT] = MIBI;
+	profile->model->unfolded = profile->model->gathered;
 	if (model_add_note(profile->model, "faults are not counted on this kernel") ||
 	    model_add_note(profile->model, "12 stacks were not kept") ||
 	    model_add_skip(profile->model, 412, "gunicorn", "Python 2.7 is not supported"))

@@ -84,13 +84,15 @@ static struct sums sums_of_model(const struct model *model)
 	int64_t change = 0;
 	size_t i;
 
-	for (i = 0; i < model->process_count; i++) {
-		add_process(&sums, model, model->processes[i]);
-		change += model->processes[i]->rss_end_bytes - model->processes[i]->rss_start_bytes;
+	for (i = 0; i < model_row_count(model); i++) {
+		const struct model_process *p = model_row(model, i);
+
+		add_process(&sums, model, p);
+		change += p->folded ? 0 : p->rss_end_bytes - p->rss_start_bytes;
 	}
-	add_balance(&sums, model->gathered.charged_bytes);
+	add_balance(&sums, model->unfolded.charged_bytes);
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		add_balance(&sums, model->gathered.lost_bytes[i]);
+		add_balance(&sums, model->unfolded.lost_bytes[i]);
 	assert_int_equal(sums.of[RENDER_NET], change + model->gathered.change_bytes);
 	return sums;
 }
@@ -171,14 +173,14 @@ static void check_csv(struct model *model, const struct sums *sums)
 	assert_int_equal(csv_sum(&output, "huge_filled_bytes"), sums->of[RENDER_HUGE]);
 	assert_int_equal(csv_sum(&output, "swapped_in_bytes"), sums->of[RENDER_SWAPPED_IN]);
 	assert_int_equal(csv_sum(&output, "swap_wait_ns"), sums->of[RENDER_SWAP_WAIT]);
-	for (i = 0; i < model->process_count; i++) {
+	for (i = 0; i < model_row_count(model); i++) {
 		for (j = 0; j < PYMEM_LOSS_COUNT; j++)
-			add_balance(&lost, model->processes[i]->lost_bytes[j]);
-		faults += model->processes[i]->lost_faults;
+			add_balance(&lost, model_row(model, i)->lost_bytes[j]);
+		faults += model_row(model, i)->lost_faults;
 	}
 	for (j = 0; j < PYMEM_LOSS_COUNT; j++)
-		add_balance(&lost, model->gathered.lost_bytes[j]);
-	add_balance(&lost, model->gathered.charged_bytes);
+		add_balance(&lost, model->unfolded.lost_bytes[j]);
+	add_balance(&lost, model->unfolded.charged_bytes);
 	lost_grown = lost.of[RENDER_GROWN];
 	lost_freed = lost.of[RENDER_FREED];
 	/* These columns are of lines only. */

@@ -138,7 +138,7 @@ static int64_t sum_of(const json_t *data, const char *metric, const char *side)
 static void expect_sums(const struct model_diff *diff, const json_t *data, int side)
 {
 	const char *name = side ? "b" : "a";
-	const struct model_gathered *g = &diff->side[side].model->gathered;
+	const struct model_gathered *g = &diff->side[side].model->unfolded;
 	int64_t grown = g->charged_bytes > 0 ? g->charged_bytes : 0, copied = 0, faults = 0;
 	size_t i, j;
 	int loss;

@@ -211,6 +211,7 @@ static void test_gathered(void **state)
 	model->gathered.change_bytes = 9 * PAGE;
 	model->gathered.charged_bytes = 5 * PAGE;
 	model->gathered.lost_bytes[PYMEM_LOSS_NO_FRAME] = 4 * PAGE;
+	model->unfolded = model->gathered;
 	make(model, 10, 10, &sums);
 	assert_int_equal(sums.count, 1);
 	assert_true(sums.list[0].rest);

@@ -165,6 +165,7 @@ static void keep_gone(const struct model_process *process, void *arg)
 
 static void test_frozen(void **state)
 {
+	const struct model_ended_limits limits = {.bytes = 16384};
 	struct counts_death death = killed();
 	struct model *model = model_new(4096);
 	const struct model_death_thread *thread;
@@ -182,7 +183,7 @@ static void test_frozen(void **state)
 		assert_int_equal(model_add_stack(model, other, &at, 1, false, &counters, NULL), 0);
 	}
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 16384, keep_gone, &gone), 0);
+	assert_int_equal(model_gather_ended(model, &limits, keep_gone, &gone), 0);
 	assert_int_equal(gone, 5);
 	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(model->process_count, 1);

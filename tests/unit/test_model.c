@@ -197,6 +197,7 @@ static struct model_process *end_process(struct model *model, int id, int pages)
 static void test_gather_ended(void **state)
 {
 	enum { COUNT = 100, KEPT = 12 };
+	const struct model_ended_limits limits = {.bytes = KEPT * 2048};
 	struct model *model = *state;
 	const struct model_location *f;
 	struct model_process *p;
@@ -209,7 +210,7 @@ static void test_gather_ended(void **state)
 		pages = (id * 37 % COUNT) * (id % 2 ? 1 : -1);
 		end_process(model, id, pages);
 		change += (3 * pages + 7) * PAGE;
-		assert_int_equal(model_gather_ended(model, KEPT * 2048, hear, &heard), 0);
+		assert_int_equal(model_gather_ended(model, &limits, hear, &heard), 0);
 		/* A little more than the limit: each takes about 3 KiB. */
 		assert_int_equal(model_compute(model), 0);
 		assert_true(model->process_count <= KEPT + 1);

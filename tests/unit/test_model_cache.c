@@ -133,13 +133,14 @@ static void test_deleted(void **state)
  */
 static void test_frozen(void **state)
 {
+	const struct model_ended_limits limits = {.bytes = SIZE_MAX};
 	struct given *g = *state;
 	struct model_process *p = g->process;
 
 	add(g, g->load, "/data", 100, 40);
 	assert_int_equal(model_freeze(g->model), 0);
 	model_clear(g->model);
-	assert_int_equal(model_gather_ended(g->model, SIZE_MAX, NULL, NULL), 0);
+	assert_int_equal(model_gather_ended(g->model, &limits, NULL, NULL), 0);
 	assert_int_equal(model_compute(g->model), 0);
 	assert_int_equal(p->cached_file_count, 1);
 	assert_string_equal(p->cached_files[0]->path, "/data");

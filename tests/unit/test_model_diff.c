@@ -18,7 +18,7 @@ static void check_sums(const struct model_diff *diff)
 {
 	for (int side = 0; side < MODEL_DIFF_SIDES; side++) {
 		const struct model *model = diff->side[side].model;
-		int64_t sum = model->gathered.change_bytes;
+		int64_t sum = model->unfolded.change_bytes;
 		int64_t change = model->gathered.change_bytes;
 
 		for (size_t i = 0; i < diff->program_count; i++) {
@@ -369,6 +369,7 @@ static void test_sums(void **state)
 	c.model[1]->gathered.change_bytes = 123456789;
 	c.model[1]->gathered.charged_bytes = 123456780;
 	c.model[1]->gathered.lost_bytes[0] = 9;
+	c.model[1]->unfolded = c.model[1]->gathered;
 	diff = diff_make(&c);
 	assert_int_equal(diff->program_count, 1);
 	a = &diff->programs->side[0];
@@ -446,6 +447,8 @@ static void test_growth(void **state)
 	diff_add(&c, 1, diff_process(&c, 1, 13, new), "new.py", "f", 2, 1, 5);
 	c.model[0]->gathered.change_bytes = 2 * PAGE;
 	c.model[1]->gathered.change_bytes = 3 * PAGE;
+	c.model[0]->unfolded = c.model[0]->gathered;
+	c.model[1]->unfolded = c.model[1]->gathered;
 	diff_make(&c);
 	assert_true(model_diff_growth(c.diff, false) == (30 - 10 + 5 + 1) * (double)PAGE);
 	check_sums(c.diff);

@@ -98,6 +98,7 @@ static void gone(const struct model_process *process, void *arg)
 
 static void test_paths(void **state)
 {
+	const struct model_ended_limits limits = {.bytes = 11200};
 	struct model *model = model_new(PAGE);
 	struct model_process *p = add_process(model, 1, none), *other;
 	char argument[3000], *large[] = {argument, NULL};
@@ -116,7 +117,7 @@ static void test_paths(void **state)
 	other = add_process(model, 2, large);
 	ADD(model, other, 1, {"/srv/app/other.py", "f", 1}, {"/srv/app/other.py", "g", 2});
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 11200, gone, &count), 0);
+	assert_int_equal(model_gather_ended(model, &limits, gone, &count), 0);
 	assert_int_equal(count, 1);
 	model_clear(model);
 	assert_int_equal(model_compute(model), 0);

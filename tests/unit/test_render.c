@@ -476,6 +476,7 @@ static void test_gathered(void **state)
 		.change_bytes = 30 << 20,
 		.charged_bytes = 25 << 20,
 		.lost_bytes = {[PYMEM_LOSS_NO_FRAME] = 6 << 20, [PYMEM_LOSS_EXIT] = -(1 << 20)}};
+	profile.model->unfolded = profile.model->gathered;
 	output = render(&profile, "table", (struct render_options){.verbose = true});
 	assert_string_equal(output.text, "and 1234 more processes, ended: change +30.0 MiB = "
 					 "charged +25.0 MiB + lost +5.0 MiB\n");

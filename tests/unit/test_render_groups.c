@@ -181,6 +181,7 @@ static void test_nothing(void **state)
 	      "No container grew in 0.0 s.\n"
 	      "0 Pythons, 0 programs   0.0 s   RSS 0.0 MiB   0.0 MiB\n");
 	model->gathered = (struct model_gathered){.processes = 3, .change_bytes = MIB(2)};
+	model->unfolded = model->gathered;
 	text = said(model, "table", (struct render_options){.by = MODEL_BY_CONTAINER});
 	assert_true(strstr(text, "What has no row of its own grew most: +2.0 MiB") == text);
 	assert_non_null(strstr(text, "  (other)    \n"));

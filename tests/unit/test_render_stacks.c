@@ -27,6 +27,7 @@ static void gather(struct model *model)
 		.change_bytes = 30 << 20,
 		.charged_bytes = 25 << 20,
 		.lost_bytes = {[PYMEM_LOSS_NO_FRAME] = 6 << 20, [PYMEM_LOSS_EXIT] = -(1 << 20)}};
+	model->unfolded = model->gathered;
 }
 
 static void test_agree(void **state)

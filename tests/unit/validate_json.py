@@ -51,8 +51,20 @@ def check_balances(path, report):
             assert touched + rest == process["rss_bytes"], where
 
 
+def check_ended(path, report):
+    """Lines of a program are what it was charged; programs are no more than all."""
+    ended = report.get("ended", {"programs": []})
+    for program in ended["programs"]:
+        where = f"{path}: ended {program['program']}"
+        charged = sum(line["increment_bytes"] for line in program["lines"]) + program["other_lines_bytes"]
+        assert charged == program["charged_bytes"], where
+        assert charged + sum(program["lost_bytes"].values()) == program["change_bytes"], where
+    assert not ended["programs"] or sum(p["processes"] for p in ended["programs"]) <= ended["processes"], path
+
+
 def check_sums(path, report):
     check_control_groups(path, report)
+    check_ended(path, report)
     for process in report["processes"]:
         where = f"{path}: pid {process['pid']}"
         if "kernel_memory" in process:

@@ -119,8 +119,8 @@ static int choose(struct groups *g, const struct model *model)
 	struct group *group, *following;
 	int err = 0;
 
-	for (size_t i = 0; i < model->process_count && !err; i++)
-		err = add_process(g, model->processes[i]);
+	for (size_t i = 0; i < model_row_count(model) && !err; i++)
+		err = add_process(g, model_row(model, i));
 	all = HASH_COUNT(g->known);
 	g->list = err ? NULL : calloc(all ?: 1, sizeof(*g->list));
 	if (!g->list)
@@ -214,7 +214,7 @@ static int make_profile(struct series *s, struct model *part, bool resident, siz
 
 /* --- the request --- */
 
-struct parts { /* a model's processes by group: the first is of all others */
+struct parts { /* a model's processes and sums by group: the first is of all others */
 	struct model_process **processes;
 	size_t begin[PUSH_PROGRAMS + 2];
 	bool changed[PUSH_PROGRAMS + 1];
@@ -233,7 +233,7 @@ static size_t number_of(const struct groups *g, const struct model_process *proc
 /* 0 or -ENOMEM. */
 static int divide(struct parts *parts, const struct groups *g, const struct model *model)
 {
-	size_t count = model->process_count, *numbers = calloc(count ?: 1, sizeof(*numbers));
+	size_t count = model_row_count(model), *numbers = calloc(count ?: 1, sizeof(*numbers));
 	size_t next[PUSH_PROGRAMS + 1];
 
 	parts->processes = calloc(count ?: 1, sizeof(struct model_process *));
@@ -242,17 +242,17 @@ static int divide(struct parts *parts, const struct groups *g, const struct mode
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++) {
-		numbers[i] = number_of(g, model->processes[i]);
+		numbers[i] = number_of(g, model_row(model, i));
 		parts->begin[numbers[i] + 1]++;
-		parts->changed[numbers[i]] |= has_changed(model->processes[i], g->resident);
+		parts->changed[numbers[i]] |= has_changed(model_row(model, i), g->resident);
 	}
 	for (size_t i = 0; i <= PUSH_PROGRAMS; i++) {
 		parts->begin[i + 1] += parts->begin[i];
 		next[i] = parts->begin[i];
 	}
 	for (size_t i = 0; i < count; i++)
-		parts->processes[next[numbers[i]]++] = model->processes[i];
-	parts->changed[0] |= !g->resident && model->gathered.processes;
+		parts->processes[next[numbers[i]]++] = model_row(model, i);
+	parts->changed[0] |= !g->resident && model->unfolded.processes;
 	free(numbers);
 	return 0;
 }
@@ -265,9 +265,9 @@ static struct model part_of(const struct model *model, const struct parts *parts
 
 	part.processes = parts->processes + parts->begin[number];
 	part.process_count = parts->begin[number + 1] - parts->begin[number];
-	part.skip_count = part.note_count = 0;
+	part.skip_count = part.note_count = part.folded_count = 0;
 	if (number)
-		part.gathered = (struct model_gathered){};
+		part.gathered = part.unfolded = (struct model_gathered){};
 	return part;
 }
 

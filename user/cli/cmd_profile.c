@@ -199,6 +199,7 @@ static int new_profiler(struct profile *p)
 			},
 		.command = o->command,
 		.ended_bytes = o->ended_bytes,
+		.ended_processes = o->ended_processes,
 		.gather_imports = gathers_imports(p),
 		.keep_trees = o->tree || p->renderer->stacks,
 		.groups = !p->silent && o->events & (PROFILE_CACHE | PROFILE_KERNEL),

@@ -63,6 +63,7 @@ static const struct option_row rows[] = {
 	ROW_MAX_PROCESSES(.preset = "256", .preset_all = "4096"),
 	ROW_RING_SIZE(.preset = "1024", .preset_all = "8192"),
 	ROW_ENDED_MEMORY("256"),
+	ROW_ENDED_PROCESSES,
 	ROW_QUIET("a report that was asked for,"),
 	ROW_VERBOSE("what is given up after loading; libbpf's warnings (-vv: all)"),
 	OPTION_HELP_ROW,

@@ -122,6 +122,7 @@ const struct option_row profile_rows[] = {
 	ROW_MAX_PROCESSES(.preset = "256", .preset_all = "4096"),
 	ROW_RING_SIZE(.preset = "1024", .preset_all = "8192"),
 	ROW_ENDED_MEMORY("256"),
+	ROW_ENDED_PROCESSES,
 	{.name = "record",
 	 .argument = "FILE",
 	 .type = OPTION_FILE,

@@ -62,6 +62,7 @@ struct profile_options {
 	unsigned events; /* enum profile_event */
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes, ended_bytes;
+	unsigned ended_processes;
 	int verbosity;
 	/* of `record` and --record */
 	const char *record; /* the new recording; NULL: none */

@@ -50,6 +50,7 @@ int profile_record_open(struct profile_record *record, const struct command *com
 		.mode = o->mode,
 		.most_bytes = o->record_bytes,
 		.ended_bytes = o->ended_bytes,
+		.ended_processes = o->ended_processes,
 		.lines = o->lines,
 		.touched = o->touched,
 		.threads = o->threads,

@@ -121,6 +121,14 @@
 		.help = "for lines of processes that have ended ({})"                           \
 	}
 
+/* unsigned ended_processes. */
+#define ROW_ENDED_PROCESSES                                                          \
+	{                                                                            \
+		.name = "ended-processes", .argument = "N", .type = OPTION_UNSIGNED, \
+		AT(ended_processes), .least = 1, .most = 1 << 20, .preset = "200",   \
+		.help = "ended processes of a program kept one by one ({})"          \
+	}
+
 /* bool quiet. `what`: all that is still said. */
 #define ROW_QUIET(what)                                                         \
 	{                                                                       \

@@ -26,7 +26,9 @@ struct making {
 	const struct group_choice *choice;
 	struct group_sums *sums;
 	struct group *groups;
-	struct group **group_of; /* by process */
+	struct group **group_of; /* by row of the model; NULL: it has no row but the rest */
+	size_t rows;		 /* of the model: processes, and sums of ended ones */
+	size_t rest;		 /* the row of all others */
 	struct sorted_line *lines;
 	size_t line_count;
 };
@@ -55,6 +57,12 @@ static struct group *group_for(struct making *m, const struct model_process *pro
 		return NULL;
 	}
 	return group;
+}
+
+/* Sums of ended processes are no process. */
+static bool has_group(const struct making *m, size_t i)
+{
+	return !model_row(m->model, i)->folded || m->choice->by != MODEL_BY_PROCESS;
 }
 
 static void add_losses(struct group_sum *sum, const int64_t *lost_bytes)
@@ -144,7 +152,7 @@ static int make_rows(struct making *m)
 	size_t count = HASH_COUNT(m->groups), used = 0, most = m->choice->groups;
 	static const struct model_gathered none;
 	const struct model_gathered *gathered =
-		m->choice->without_gathered ? &none : &m->model->gathered;
+		m->choice->without_gathered ? &none : &m->model->unfolded;
 	bool has_rest = count > most || gathered->processes;
 	struct group_sum *rest;
 	struct group *group;
@@ -153,6 +161,7 @@ static int make_rows(struct making *m)
 	m->sums->list = calloc(count + 1, sizeof(*m->sums->list));
 	if (!m->sums->list)
 		return -ENOMEM;
+	m->rest = count;
 	rest = &m->sums->list[count];
 	rest->rest = true;
 	strcpy(rest->name, GROUP_SUMS_REST);
@@ -164,6 +173,12 @@ static int make_rows(struct making *m)
 			m->sums->list[used++] = group->sum;
 		else
 			group_sum_add(rest, &group->sum);
+	}
+	for (size_t i = 0; i < m->rows; i++) {
+		if (m->group_of[i])
+			continue;
+		add_process(rest, model_row(m->model, i));
+		has_rest = true;
 	}
 	rest->change_bytes += gathered->change_bytes;
 	rest->other_lines_bytes += gathered->charged_bytes;
@@ -202,20 +217,21 @@ static int list_lines(struct making *m)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < m->model->process_count; i++)
-		count += m->model->processes[i]->line_count;
+	for (size_t i = 0; i < m->rows; i++)
+		count += model_row(m->model, i)->line_count;
 	m->lines = calloc(count + 1, sizeof(*m->lines));
 	if (!m->lines)
 		return -ENOMEM;
-	for (size_t i = 0; i < m->model->process_count; i++) {
-		const struct model_process *process = m->model->processes[i];
+	for (size_t i = 0; i < m->rows; i++) {
+		const struct model_process *process = model_row(m->model, i);
+		size_t row = m->group_of[i] ? m->group_of[i]->row : m->rest;
 
 		for (size_t j = 0; j < process->line_count; j++) {
 			const struct model_line *line = &process->lines[j];
 
 			if (line->increment_bytes)
 				m->lines[m->line_count++] = (struct sorted_line){
-					m->group_of[i]->row, line->location, line->increment_bytes};
+					row, line->location, line->increment_bytes};
 		}
 	}
 	return 0;
@@ -287,13 +303,16 @@ int group_sums_choose(const struct model *model, const struct group_choice *choi
 	int err = 0;
 
 	*sums = (struct group_sums){0};
-	m.group_of = calloc(model->process_count + 1, sizeof(*m.group_of));
+	m.rows = choice->without_gathered ? model->process_count : model_row_count(model);
+	m.group_of = calloc(m.rows + 1, sizeof(*m.group_of));
 	if (!m.group_of)
 		return -ENOMEM;
-	for (size_t i = 0; i < model->process_count && !err; i++) {
-		m.group_of[i] = group_for(&m, model->processes[i]);
+	for (size_t i = 0; i < m.rows && !err; i++) {
+		if (!has_group(&m, i))
+			continue;
+		m.group_of[i] = group_for(&m, model_row(model, i));
 		if (m.group_of[i])
-			add_process(&m.group_of[i]->sum, model->processes[i]);
+			add_process(&m.group_of[i]->sum, model_row(model, i));
 		else
 			err = -ENOMEM;
 	}

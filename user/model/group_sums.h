@@ -76,7 +76,7 @@ struct group_choice {
 	 * that two of nearly the same size don't take turns. NULL: none had. */
 	bool (*had)(void *arg, const struct group_place *place);
 	void *arg;
-	/* model->gathered is not in the rest: the caller has it otherwise. */
+	/* What is in model->gathered is in no row: the caller has it otherwise. */
 	bool without_gathered;
 };
 int group_sums_choose(const struct model *model, const struct group_choice *choice,

@@ -91,13 +91,14 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 	bool began = process->began, gone = process->exited;
 	int64_t all[MEMORY_TOTAL] = {0}, ended[MEMORY_TOTAL] = {0}, bytes[MEMORY_TOTAL];
 	struct model_cache_amounts no_line = process->cached;
+	int64_t given = process->folded_tables_bytes + (began ? process->tables_start_bytes : 0);
 
 	all[MEMORY_ANON] = process->anon_end_bytes - process->anon_start_bytes;
 	all[MEMORY_SHMEM] = process->shmem_end_bytes - process->shmem_start_bytes;
 	all[MEMORY_KERNEL] = model_kernel_bytes(&process->kernel);
 	if (model->kernel_known) {
 		/* Page tables that a child was given by the fork are in nobody's figure. */
-		all[MEMORY_KERNEL] += began ? process->tables_start_bytes : 0;
+		all[MEMORY_KERNEL] += given;
 		ended[MEMORY_KERNEL] =
 			-all[MEMORY_KERNEL] - (began ? 0 : process->tables_start_bytes);
 		add_parts(sum, process);
@@ -121,7 +122,7 @@ static void add_process(const struct model *model, struct memory_sum *sum,
 		sum->rows[j].no_line += all[j];
 		sum->rows[j].ended += gone ? ended[j] : 0;
 	}
-	sum->ended += gone;
+	sum->ended += process->folded ?: gone;
 	sum->processes += !gone;
 	sum->moved += !gone && process->memory_moved;
 }
@@ -306,15 +307,15 @@ static int find_most(const struct model *model, struct memory_sum *sum)
 	size_t count = 0, used = 0;
 	struct place *places;
 
-	for (size_t i = 0; i < model->process_count; i++)
-		if (is_in(model, model->processes[i], sum->group))
-			count += model->processes[i]->line_count;
+	for (size_t i = 0; i < model_row_count(model); i++)
+		if (is_in(model, model_row(model, i), sum->group))
+			count += model_row(model, i)->line_count;
 	places = calloc(count + 1, sizeof(*places));
 	if (!places)
 		return -ENOMEM;
 	count = 0;
-	for (size_t i = 0; i < model->process_count; i++) {
-		const struct model_process *process = model->processes[i];
+	for (size_t i = 0; i < model_row_count(model); i++) {
+		const struct model_process *process = model_row(model, i);
 
 		if (!is_in(model, process, sum->group))
 			continue;
@@ -358,8 +359,8 @@ static int by_change(const void *left, const void *right)
 /* True if the group itself has a process in the report. */
 static bool is_used(const struct model *model, size_t number)
 {
-	for (size_t i = 0; i < model->process_count; i++)
-		if (model->processes[i]->memory_group == number)
+	for (size_t i = 0; i < model_row_count(model); i++)
+		if (model_row(model, i)->memory_group == number)
 			return true;
 	return false;
 }
@@ -380,9 +381,9 @@ int memory_sums_make(const struct model *model, size_t shown, struct memory_sums
 		sums->count++;
 		sum->group = &model->memory_groups[i];
 		sum->number = (unsigned)i + 1;
-		for (size_t j = 0; j < model->process_count; j++)
-			if (is_in(model, model->processes[j], sum->group))
-				add_process(model, sum, model->processes[j]);
+		for (size_t j = 0; j < model_row_count(model); j++)
+			if (is_in(model, model_row(model, j), sum->group))
+				add_process(model, sum, model_row(model, j));
 		finish(model, sum);
 	}
 	if (sums->count)

@@ -103,6 +103,7 @@ void model_free(struct model *model)
 	for (i = 0; i < book->frozen_count; i++)
 		model_process_free(book->frozen[i]);
 	free(book->frozen);
+	model_foldings_free(book);
 	for (i = 0; i < book->string_count; i++)
 		free(book->strings[i]);
 	for (i = 0; i < book->location_count; i++)

@@ -96,6 +96,7 @@ struct model_line {
 	int64_t row_bytes;	 /* part of once_bytes: nor inside other code on the line */
 	int64_t gc_bytes;	 /* part of run_bytes: changed by garbage collections */
 	uint64_t collections;
+	bool others; /* of a sum in model.folded: no line, but all for which it has no room */
 	/* While lines are computed: what peak_bytes and mem_usage_bytes must reach to be known. */
 	int64_t peak_before_bytes, usage_before_bytes;
 };
@@ -192,6 +193,17 @@ struct model_process {
 	/* At the end, with each page divided by the number of its users; -1: unknown. */
 	int64_t pss_bytes;
 	bool exited;
+	/* So many ended processes of one program, added up: no process, but one of model.folded.
+	 * Its PID is 0, its command line, root and the like are those of the first one. 0: a
+	 * process. */
+	uint64_t folded;
+	/* Of these: the sum of how far each grew, which may be before its end. */
+	int64_t folded_growth_bytes;
+	/* Of those of them that began while they were watched: their page tables at first. The
+	 * sum's tables_start_bytes and the like are of the others. */
+	int64_t folded_tables_bytes;
+	/* As model_gather_ended() tells `gone`: what model_lose_gathered() wants. 0: else. */
+	uint64_t folded_in;
 	struct model_death *death; /* NULL: no signal has ended it, as far as is known */
 	char *note;		   /* e.g. why there are no lines; NULL: none */
 	struct source_root root;
@@ -278,7 +290,13 @@ struct model {
 	size_t process_count;
 	struct model_skip *skips;
 	size_t skip_count;
-	struct model_gathered gathered;
+	/* Of all that have ended and are not in `processes`; and those of them that are not in
+	 * `folded` either. */
+	struct model_gathered gathered, unfolded;
+	/* Sums of ended processes, one for each program, by size of the change of RSS. Together
+	 * with `unfolded` they are `gathered`. */
+	struct model_process **folded;
+	size_t folded_count;
 	struct model_cgroup *cgroups;
 	size_t cgroup_count;
 	struct model_memory_group *memory_groups; /* none, if nobody asked */
@@ -465,11 +483,38 @@ const struct model_node_events *model_node_events(const struct model_process *pr
  * them apart for all later reports. Only losses can be added to them afterwards. 0 or -ENOMEM. */
 int model_freeze(struct model *model);
 
-/* Limits the memory of frozen processes to about `limit` bytes. If they take more, those that
- * changed least are gathered into model->gathered: `gone` is called for each before it is freed.
- * The model must have no other processes, and no location may be in use. 0 or -ENOMEM. */
-int model_gather_ended(struct model *model, size_t limit,
+/* What is kept of processes that have ended. */
+struct model_ended_limits {
+	size_t bytes; /* memory, about: of those that are kept one by one and of model.folded */
+	/* The most of one program that are kept one by one, beside those with last words; 0: any
+	 * number. A quarter of the bytes is for model.folded. */
+	size_t processes;
+	size_t all; /* the same of all programs together */
+};
+#define MODEL_FOLDED_MOST   1024	    /* programs in model.folded */
+#define MODEL_FOLDED_LINES  4096	    /* lines of one of them; others are in its last line */
+#define MODEL_FOLDED_OTHERS "[other lines]" /* the function of that line, which has no file */
+
+/* Keeps frozen processes within limits. Beyond them, those that changed least are gathered into
+ * model->gathered, and with their lines into the program's sum in model->folded, if there is room:
+ * `gone` is called for each before it is freed. The model must have no other processes, and no
+ * location may be in use. 0 or -ENOMEM. */
+int model_gather_ended(struct model *model, const struct model_ended_limits *limits,
 		       void (*gone)(const struct model_process *process, void *arg), void *arg);
+/* Adds bytes that no line has to what has been gathered. `folded_in`: of that process. */
+void model_lose_gathered(struct model *model, uint64_t folded_in, enum pymem_loss loss,
+			 int64_t bytes);
+
+/* The processes, and behind them the sums of ended ones: all that has lines. */
+static inline size_t model_row_count(const struct model *model)
+{
+	return model->process_count + model->folded_count;
+}
+static inline struct model_process *model_row(const struct model *model, size_t i)
+{
+	return i < model->process_count ? model->processes[i]
+					: model->folded[i - model->process_count];
+}
 
 /* Empties the model for the next report. Frozen processes and locations stay. */
 void model_clear(struct model *model);

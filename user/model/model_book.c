@@ -236,8 +236,9 @@ static void mark_death(const struct model_death *death)
 			location_of(death->threads[i].frames[j])->line = 1;
 }
 
-/* Marks the locations that lines, functions, paths, trees and last words of frozen processes use.
- * Their line numbers are computed anew later, so the mark is kept in them. */
+/* Marks the locations that lines, functions, paths, trees and last words of frozen processes and
+ * foldings use. A tree of a folding has the lines of its sum. Their line numbers are computed anew
+ * later, so the mark is kept in them. */
 static void mark(struct book *book)
 {
 	const struct model_process *process;
@@ -257,6 +258,13 @@ static void mark(struct book *book)
 		for (j = 1; j < process->node_count; j++)
 			location_of(process->nodes[j].location)->line = 1;
 		mark_death(process->death);
+	}
+	for (i = 0; i < book->folding_count; i++) {
+		process = &book->foldings[i].sum->pub;
+		for (j = 0; j < process->line_count; j++)
+			location_of(process->lines[j].location)->line = 1;
+		for (j = 0; j < process->function_count; j++)
+			location_of(process->functions[j].location)->line = 1;
 	}
 }
 
@@ -287,20 +295,24 @@ static int sweep_strings(struct book *book, const struct table *kept)
 	return err;
 }
 
-/* Fills `kept` with the addresses of all strings that locations and frozen processes use. */
+/* Fills `kept` with the addresses of all strings that locations, frozen processes and foldings
+ * use. */
 static int wanted_strings(const struct book *book, struct table *kept)
 {
+	size_t located = book->location_count, frozen = located + book->frozen_count;
 	const char *both[2];
 	size_t i, j, index;
 	uint64_t hash, cursor;
 	int err = 0;
 
-	for (i = 0; i < book->location_count + book->frozen_count && !err; i++) {
-		if (i < book->location_count) {
+	for (i = 0; i < frozen + book->folding_count && !err; i++) {
+		if (i < located) {
 			both[0] = book->locations[i]->pub.file;
 			both[1] = book->locations[i]->pub.function;
+		} else if (i < frozen) {
+			both[0] = both[1] = book->frozen[i - located]->engine;
 		} else {
-			both[0] = both[1] = book->frozen[i - book->location_count]->engine;
+			both[0] = both[1] = book->foldings[i - frozen].sum->pub.engine;
 		}
 		for (j = 0; j < 2 && !err; j++) {
 			cursor = hash = model_hash_pointer(book, book->seed, both[j]);

@@ -40,8 +40,10 @@ static void add_process(struct model_diff_program_side *side, const struct model
 
 	if (process->exited && end < process->rss_peak_bytes)
 		end = process->rss_peak_bytes;
-	side->exited += process->exited;
-	side->growth_bytes += end - process->rss_start_bytes;
+	side->processes += process->folded ?: 1;
+	side->exited += process->folded ?: process->exited;
+	side->growth_bytes +=
+		process->folded ? process->folded_growth_bytes : end - process->rss_start_bytes;
 	if (side->rss_peak_bytes < process->rss_peak_bytes)
 		side->rss_peak_bytes = process->rss_peak_bytes;
 	side->rss_peak_at_least |= process->rss_peak_at_least;
@@ -55,7 +57,7 @@ static int add_unit(struct model_diff_program *program, const struct diff_unit *
 	int64_t largest =
 		side->process ? side->process->rss_end_bytes - side->process->rss_start_bytes : 0;
 	const struct model_process **all =
-		realloc(side->all, (side->processes + unit->program->count) * sizeof(*all));
+		realloc(side->all, (side->all_count + unit->program->count) * sizeof(*all));
 	size_t i;
 
 	if (!all)
@@ -64,7 +66,7 @@ static int add_unit(struct model_diff_program *program, const struct diff_unit *
 	if (!side->process || llabs(change) > llabs(largest))
 		side->process = sum;
 	for (i = 0; i < unit->program->count; i++) {
-		all[side->processes++] = unit->program->processes[i];
+		all[side->all_count++] = unit->program->processes[i];
 		add_process(side, unit->program->processes[i]);
 	}
 	side->rss_start_bytes += sum->rss_start_bytes;
@@ -84,7 +86,8 @@ static void sum_side(struct model_diff_side *side, const struct model *model)
 
 	side->model = model;
 	side->seconds = model->end > model->start ? model->end - model->start : 0;
-	side->change_bytes = side->growth_bytes = model->gathered.change_bytes;
+	side->change_bytes = model->gathered.change_bytes;
+	side->growth_bytes = model->unfolded.change_bytes;
 	for (i = 0; i < model->process_count; i++)
 		side->change_bytes +=
 			model->processes[i]->rss_end_bytes - model->processes[i]->rss_start_bytes;
@@ -261,7 +264,7 @@ double model_diff_growth(const struct model_diff *diff, bool by_rates)
 	int side;
 
 	for (side = 0; side < MODEL_DIFF_SIDES; side++)
-		sums[side] = diff->side[side].model->gathered.change_bytes;
+		sums[side] = diff->side[side].model->unfolded.change_bytes;
 	for (i = 0; i < diff->program_count; i++) {
 		program = &diff->programs[i];
 		if (!program->side[MODEL_DIFF_B].processes)

@@ -76,9 +76,10 @@ struct model_diff_heap; /* model/model_diff_heap.h */
 struct model_diff_program_side {
 	const struct model_process *process; /* the one that changed most, or the sum of several
 						equal ones; NULL: none */
-	/* Each of its processes; there are `processes` of them. They belong to the model. */
+	/* Each of its processes, and the sum of those that are folded. They belong to the model. */
 	const struct model_process **all;
-	size_t processes, exited;
+	size_t all_count;
+	size_t processes, exited;		/* folded ones, too */
 	int64_t rss_start_bytes, rss_end_bytes; /* sums */
 	int64_t rss_peak_bytes;			/* the highest of any of its processes */
 	bool rss_peak_at_least;			/* as in a model_process, of any of them */
@@ -112,7 +113,7 @@ struct model_diff_side {
 	const struct model *model;
 	double seconds;	      /* its length; 0 if the clock went backwards */
 	int64_t change_bytes; /* of RSS, of all processes, gathered ones too */
-	int64_t growth_bytes; /* of all programs, and the change of the gathered processes */
+	int64_t growth_bytes; /* of all programs, and the change of processes that are in none */
 };
 
 struct model_diff {

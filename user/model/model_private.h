@@ -66,6 +66,17 @@ struct process {
 	struct model_hop *hops; /* of all lines; their paths point into it */
 	size_t hop_count;
 	bool frozen;
+	uint64_t program_hash; /* of a frozen one: model_program_hash() */
+};
+
+/* Ended processes of a program that are no longer kept one by one. */
+struct folding {
+	struct process *sum; /* its lines have no paths */
+	uint64_t number;     /* from 1 on, never used again */
+	struct table table;  /* of lines by place; none if they may have been sorted since */
+	size_t room;	     /* of lines */
+	size_t others; /* index of the line of all others, if there is a table; SIZE_MAX: none */
+	size_t bytes;  /* its memory */
 };
 
 struct book {
@@ -81,7 +92,12 @@ struct book {
 	size_t process_room, cgroup_room, memory_group_room, skip_room, note_room;
 	struct model_process **frozen;
 	size_t frozen_count, frozen_room;
-	size_t frozen_bytes; /* their memory */
+	size_t frozen_bytes;		/* their memory */
+	size_t frozen_new, frozen_most; /* since crowds were looked for; of one program, then */
+	struct folding *foldings;
+	size_t folding_count, folding_room, folded_room, folding_bytes;
+	uint64_t folding_last; /* the last number */
+	size_t folding_lines;  /* the most lines that one may have */
 };
 
 static inline struct location *location_of(const struct model_location *location)
@@ -191,6 +207,26 @@ int model_compute_cached(const struct book *book, struct model_process *process)
 /* Frees what the files are computed from; then also the files themselves. */
 void model_cached_rows_free(struct process *process);
 void model_cached_files_free(struct process *process);
+
+/* programs.c: equal for processes of one program; true if they are of one. */
+uint64_t model_program_hash(const struct book *book, const struct model_process *process);
+bool model_program_same(const struct model_process *a, const struct model_process *b);
+/* Adds the figures of `more` to those of the same line, which keeps its path. 0 or -ENOMEM. */
+int model_sum_line(struct model_line *line, const struct model_line *more);
+/* Adds all figures but lines, trees and files. */
+void model_sum_process(struct model_process *sum, const struct model_process *more);
+
+/* model_fold.c. Rough memory of a frozen process. */
+size_t model_frozen_bytes(const struct model_process *process);
+/* Which folding the process would be in: its number, of a new one if need be; 0: none. */
+uint64_t model_fold_number(struct book *book, const struct model_process *process);
+/* Adds the process to the folding of that number, or if that is 0 to none, and to the sums of all;
+ * frees it. The foldings stay within `most` bytes. 0 or -ENOMEM: then lines of it are in the
+ * folding's others. */
+int model_fold(struct book *book, struct model_process *process, uint64_t number, size_t most);
+/* Makes the trees of the foldings anew, if trees are kept, and sorts them. 0 or -ENOMEM. */
+int model_fold_settle(struct book *book);
+void model_foldings_free(struct book *book);
 
 /* Computes the lines of model->processes, none of which may be frozen. 0 or -ENOMEM. */
 int model_compute_lines(struct model *model);

@@ -104,8 +104,8 @@ static int find_names(struct redaction *r)
 	size_t i, j;
 	int err = 0;
 
-	for (i = 0; i < model->process_count && !err; i++) {
-		struct model_process *process = model->processes[i];
+	for (i = 0; i < model_row_count(model) && !err; i++) {
+		struct model_process *process = model_row(model, i);
 
 		for (j = 0; j < process->line_count && !err; j++)
 			err = redact_file(r, process, process->lines[j].location->file);
@@ -242,10 +242,10 @@ int model_redact(struct model *model, struct source_cache *sources)
 	int err = find_names(&r);
 
 	set_names(&r);
-	for (i = 0; i < model->process_count && !err; i++) {
-		redact_text(model->processes[i]->note);
-		redact_cached(model->processes[i]);
-		err = redact_command(model->processes[i]);
+	for (i = 0; i < model_row_count(model) && !err; i++) {
+		redact_text(model_row(model, i)->note);
+		redact_cached(model_row(model, i));
+		err = redact_command(model_row(model, i));
 	}
 	for (i = 0; i < model->skip_count; i++)
 		redact_text(model->skips[i].reason);

@@ -27,7 +27,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 	return hash * 31;
 }
 
-static uint64_t hash_process(const struct book *book, const struct model_process *process)
+uint64_t model_program_hash(const struct book *book, const struct model_process *process)
 {
 	uint64_t hash = hash_text(book->seed, process->cgroup);
 	struct program program;
@@ -42,7 +42,7 @@ static uint64_t hash_process(const struct book *book, const struct model_process
 	return hash;
 }
 
-static bool is_same(const struct model_process *a, const struct model_process *b)
+bool model_program_same(const struct model_process *a, const struct model_process *b)
 {
 	struct program one, other;
 	char *const *x, *const *y;
@@ -91,12 +91,12 @@ static int new_program(struct gathering *g, uint64_t hash, const struct model_pr
 /* Adds the process to its program, which is made if there is none yet. 0 or -ENOMEM. */
 static int place_process(struct gathering *g, struct model_process *process)
 {
-	uint64_t hash = hash_process(g->book, process), cursor = hash;
+	uint64_t hash = model_program_hash(g->book, process), cursor = hash;
 	struct model_program *program = NULL;
 	size_t index;
 
 	while (!program && model_table_next(&g->table, hash, &cursor, &index))
-		if (is_same(&g->programs->list[index]->sum, process))
+		if (model_program_same(&g->programs->list[index]->sum, process))
 			program = g->programs->list[index];
 	if (!program && new_program(g, hash, process) != 0)
 		return -ENOMEM;
@@ -105,6 +105,7 @@ static int place_process(struct gathering *g, struct model_process *process)
 	if (!ARRAY_HAS_ROOM(program->processes, program->count, program->room))
 		return -ENOMEM;
 	program->processes[program->count++] = process;
+	program->stands_for += process->folded ?: 1;
 	program->alike = program->alike && is_alike(&program->sum, process);
 	return 0;
 }
@@ -132,19 +133,10 @@ static void add_peaks(struct model_line *line, const struct model_line *more)
 		line->mem_usage_bytes = larger(line->mem_usage_bytes, more->mem_usage_bytes);
 }
 
-/* Adds the figures of `more` to those of the same line. */
-static int add_line(struct model_line *line, const struct model_line *more, int64_t *heaviest)
+int model_sum_line(struct model_line *line, const struct model_line *more)
 {
-	int64_t size = llabs(more->increment_bytes);
 	int i;
 
-	if (more->path_count && (!line->path_count || size > *heaviest)) {
-		line->path = more->path;
-		line->path_count = more->path_count;
-		line->path_more = more->path_more;
-		line->path_open = more->path_open;
-		*heaviest = size;
-	}
 	line->increment_bytes += more->increment_bytes;
 	line->total_bytes += more->total_bytes;
 	line->anon_bytes += more->anon_bytes;
@@ -187,6 +179,21 @@ static int add_line(struct model_line *line, const struct model_line *more, int6
 	line->gc_bytes += more->gc_bytes;
 	line->collections += more->collections;
 	return model_take_kernel(&line->kernel, more->kernel);
+}
+
+/* The same, and takes over its path if it is of the largest increment. */
+static int add_line(struct model_line *line, const struct model_line *more, int64_t *heaviest)
+{
+	int64_t size = llabs(more->increment_bytes);
+
+	if (more->path_count && (!line->path_count || size > *heaviest)) {
+		line->path = more->path;
+		line->path_count = more->path_count;
+		line->path_more = more->path_more;
+		line->path_open = more->path_open;
+		*heaviest = size;
+	}
+	return model_sum_line(line, more);
 }
 
 /* Lines of several processes, added up. */
@@ -268,7 +275,7 @@ static int sum_nodes(const struct book *book, struct model_program *program)
 	return err;
 }
 
-static void add_process(struct model_process *sum, const struct model_process *more)
+void model_sum_process(struct model_process *sum, const struct model_process *more)
 {
 	int i;
 
@@ -313,6 +320,8 @@ static int by_change(const void *left, const void *right)
 	int64_t x = llabs(a->rss_end_bytes - a->rss_start_bytes);
 	int64_t y = llabs(b->rss_end_bytes - b->rss_start_bytes);
 
+	if (!a->folded != !b->folded)
+		return a->folded ? 1 : -1;
 	if (x != y)
 		return x < y ? 1 : -1;
 	return (a->pid > b->pid) - (a->pid < b->pid);
@@ -328,6 +337,7 @@ static int sum_program(const struct book *book, struct model_program *program)
 	if (program->count == 1)
 		return 0;
 	program->sum = *program->processes[0];
+	program->sum.folded = 0;
 	program->owns = true;
 	program->sum.lines = NULL;
 	program->sum.nodes = NULL;
@@ -335,7 +345,7 @@ static int sum_program(const struct book *book, struct model_program *program)
 	program->sum.functions = NULL;
 	program->sum.line_count = program->sum.node_count = 0;
 	for (i = 1; i < program->count; i++)
-		add_process(&program->sum, program->processes[i]);
+		model_sum_process(&program->sum, program->processes[i]);
 	err = model_sum_cached_files(program) ?: sum_lines(book, program);
 	err = model_sum_functions(&program->sum, program->processes, program->count) ?: err;
 	if (!err && book->pub.trees_kept)
@@ -372,8 +382,8 @@ int model_programs_gather(const struct model *model, enum model_sort sort,
 	int err = 0;
 
 	*programs = (struct model_programs){0};
-	for (i = 0; i < model->process_count && !err; i++)
-		err = place_process(&g, model->processes[i]);
+	for (i = 0; i < model_row_count(model) && !err; i++)
+		err = place_process(&g, model_row(model, i));
 	for (i = 0; i < programs->count && !err; i++)
 		err = sum_program(g.book, programs->list[i]);
 	if (!err)

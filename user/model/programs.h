@@ -10,10 +10,13 @@ struct model_program {
 	 * highest peak; the command, root and the like of the first one. Of a single process it is
 	 * a copy that shares all arrays with it. */
 	struct model_process sum;
-	struct model_process **processes; /* by size of the change of RSS, largest first */
+	/* By size of the change of RSS, largest first. If some are folded, the last one is their
+	 * sum (model_process.folded). */
+	struct model_process **processes;
 	size_t count, room;
-	bool alike; /* all have the same command line */
-	bool owns;  /* the lines, nodes and cached_files of `sum` are its own */
+	uint64_t stands_for; /* how many processes these are, folded ones each */
+	bool alike;	     /* all have the same command line */
+	bool owns;	     /* the lines, nodes and cached_files of `sum` are its own */
 	struct model_cached_file
 		*files; /* that sum.cached_files points to; paths are not its own */
 };

@@ -338,6 +338,8 @@ void recorder_write_about(struct recorder *r)
 	recorder_about(r, "start", r->start, NULL);
 	recorder_about(r, "page_size", (double)sysconf(_SC_PAGESIZE), NULL);
 	recorder_about(r, "ended_bytes", (double)r->options.ended_bytes, NULL);
+	if (r->options.ended_processes)
+		recorder_about(r, "ended_processes", (double)r->options.ended_processes, NULL);
 	recorder_about(r, "lines", r->options.lines, NULL);
 	recorder_about(r, "touched", r->options.touched, NULL);
 	recorder_about(r, "threads", r->options.threads, NULL);

@@ -22,6 +22,7 @@ struct recorder_options {
 	uint64_t most_bytes;	      /* its size; 0: no limit */
 	uint64_t source_bytes;	      /* of source texts, packed; 0: it follows from most_bytes */
 	size_t ended_bytes;	      /* memory of the report for processes that have ended */
+	size_t ended_processes;	      /* of its report: report_keep_ended(); 0: not known */
 	bool lines, touched, threads; /* what the profile has */
 	bool host;		      /* it is of a whole host */
 	struct source_cache *sources; /* source texts are recorded; NULL: none are */

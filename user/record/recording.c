@@ -305,6 +305,8 @@ static int load_about(sqlite3_stmt *row, void *arg)
 		r->about.of_host = number > 0;
 	else if (!strcmp(name, "ended_bytes"))
 		r->ended_bytes = number >= 1 << 20 && number <= 1ll << 40 ? (size_t)number : 0;
+	else if (!strcmp(name, "ended_processes"))
+		r->ended_processes = number >= 1 && number <= 1 << 30 ? (size_t)number : 0;
 	else if (!strcmp(name, "names_full"))
 		r->names_full = number > 0;
 	else if (!strcmp(name, "sources_refused"))
@@ -414,6 +416,8 @@ static int new_report(struct recording *r, const struct recording_view *view)
 	r->report = report_new(recording_counts(r), r->since, r->ended_bytes ?: ENDED_BYTES,
 			       view->gather_imports);
 	err = r->report ? report_set_origin(r->report, &origin) : -ENOMEM;
+	if (!err && r->ended_processes)
+		report_keep_ended(r->report, r->ended_processes);
 	if (!err && view->keep_trees)
 		report_keep_trees(r->report);
 	if (!err && view->tell_threads && r->about.threads)

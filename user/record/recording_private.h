@@ -88,8 +88,9 @@ struct recording {
 	struct played_thread *threads; /* names of all threads, those of the end */
 	struct facts facts;
 	bool taken;
-	size_t ended_bytes; /* --ended-memory of the recorder; 0: unknown */
-	bool names_full;    /* the recorder had no room for more */
+	size_t ended_bytes;	/* --ended-memory of the recorder; 0: unknown */
+	size_t ended_processes; /* --ended-processes of it; 0: unknown */
+	bool names_full;	/* the recorder had no room for more */
 	unsigned sources_refused;
 	uint64_t steps;	   /* STEP_CODES each, of all queries */
 	int64_t rows_most; /* of one query: no more fit into the file; 0: not known yet */

@@ -41,8 +41,8 @@ static size_t take_causes(const struct model_diff *diff, struct cause top[CAUSES
 	size_t count = 0, i, j;
 
 	keep_cause(diff, top, &count,
-		   (struct cause){NULL, NULL, diff->side[0].model->gathered.change_bytes,
-				  diff->side[1].model->gathered.change_bytes, 0});
+		   (struct cause){NULL, NULL, diff->side[0].model->unfolded.change_bytes,
+				  diff->side[1].model->unfolded.change_bytes, 0});
 	for (i = 0; i < diff->program_count; i++) {
 		const struct model_diff_program *p = &diff->programs[i];
 

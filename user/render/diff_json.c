@@ -235,7 +235,8 @@ static int put_program_side(FILE *out, const struct model_diff *diff,
 	struct json_member members[] = {
 		{"processes", json_count(side->processes)},
 		{"exited", json_count(side->exited)},
-		{"pid", p && side->processes == 1 ? json_integer(p->pid) : json_null()},
+		{"pid",
+		 p && side->processes == 1 && !p->folded ? json_integer(p->pid) : json_null()},
 		{"comm", p ? json_text(p->comm) : json_null()},
 		{"cmdline", p ? command_value(p) : json_null()},
 		{"cgroup", json_text_or_null(p ? p->cgroup : NULL)},
@@ -362,7 +363,7 @@ static int put_side(FILE *out, const struct diff_report *report, int index)
 		{"change_bytes_per_second", rate_value(report->diff, index, side->change_bytes)},
 		{"looks", json_count(report->side[index].looks)},
 		{"unreadable_looks", json_count(report->side[index].unreadable_looks)},
-		{"ended", gathered_value(&model->gathered)},
+		{"ended", gathered_value(&model->unfolded)},
 		{"skipped", skips_value(model)},
 		{"notes", json_strings(model->notes, model->note_count)},
 	};

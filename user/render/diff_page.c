@@ -64,8 +64,8 @@ static json_t *side_value(const struct diff_report *report, int index)
 			 page_harmless(report->side[index].name), "seconds", side->seconds,
 			 "change_bytes", (json_int_t)side->change_bytes, "growth_bytes",
 			 (json_int_t)side->growth_bytes, "gathered",
-			 (json_int_t)side->model->gathered.processes, "gathered_bytes",
-			 (json_int_t)side->model->gathered.change_bytes);
+			 (json_int_t)side->model->unfolded.processes, "gathered_bytes",
+			 (json_int_t)side->model->unfolded.change_bytes);
 }
 
 /* --- programs --- */

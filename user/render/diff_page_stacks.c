@@ -91,7 +91,7 @@ static int pass_rest(const struct model_diff_program *program, page_row_fn *fn, 
 		const struct model_diff_program_side *s = &program->side[side];
 
 		faults.amounts[side][RENDER_FAULTS] = (int64_t)s->lost_faults;
-		for (size_t i = 0; i < s->processes; i++) {
+		for (size_t i = 0; i < s->all_count; i++) {
 			if (!s->all[i]->resident_known)
 				continue;
 			before.amounts[side][RENDER_RESIDENT] += s->all[i]->resident_before_bytes;
@@ -119,8 +119,8 @@ static int each_of_program(const struct model_diff_program *program, page_row_fn
 static int each_of_diff(struct page *page, page_row_fn *fn, void *arg)
 {
 	const struct model_diff *diff = page->report->diff;
-	const struct model_gathered *a = &diff->side[MODEL_DIFF_A].model->gathered;
-	const struct model_gathered *b = &diff->side[MODEL_DIFF_B].model->gathered;
+	const struct model_gathered *a = &diff->side[MODEL_DIFF_A].model->unfolded;
+	const struct model_gathered *b = &diff->side[MODEL_DIFF_B].model->unfolded;
 	size_t i;
 	int err = 0;
 

@@ -116,10 +116,11 @@ void diff_write_side(FILE *out, const struct model_diff *diff,
 		return;
 	}
 	text_pid(number, sizeof(number), side->process->pid, side->process->ns_pid, NBSP);
-	if (side->processes == 1)
+	if (side->processes == 1 && !side->process->folded)
 		snprintf(who, sizeof(who), "PID" NBSP "%s", number);
 	else
-		snprintf(who, sizeof(who), "%zu processes", side->processes);
+		snprintf(who, sizeof(who), "%zu process%s", side->processes,
+			 side->processes == 1 ? "" : "es");
 	parts_amount(end, sizeof(end), side->rss_end_bytes, false);
 	parts_amount(change, sizeof(change), model_diff_change(side), true);
 	if (diff->by_rates) {
@@ -284,7 +285,7 @@ static void print_still_ones(FILE *out, const struct model_diff *diff,
 static void print_gathered(FILE *out, const struct model *model,
 			   const struct render_options *options, int side)
 {
-	const struct model_gathered *gathered = &model->gathered;
+	const struct model_gathered *gathered = &model->unfolded;
 	char change[40], charged[40], lost[40], text[256];
 	int64_t lost_bytes = 0;
 

@@ -74,8 +74,8 @@ int64_t page_process(const struct page *page, const struct model_process *proces
 {
 	size_t i;
 
-	for (i = 0; i < page->model->process_count; i++)
-		if (page->model->processes[i] == process)
+	for (i = 0; i < model_row_count(page->model); i++)
+		if (model_row(page->model, i) == process)
 			return (int64_t)i;
 	return -1;
 }

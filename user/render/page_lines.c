@@ -109,7 +109,7 @@ static int put_process(struct page *page, const struct model_process *process)
 
 static int put_ended(struct page *page)
 {
-	const struct model_gathered *gathered = &page->model->gathered;
+	const struct model_gathered *gathered = &page->model->unfolded;
 	struct json_member members[] = {
 		{"processes", json_count(gathered->processes)},
 		{"change_bytes", json_integer(gathered->change_bytes)},
@@ -137,13 +137,13 @@ int page_put_processes(struct page *page)
 	int err = 0;
 
 	fputs(",\n\"processes\":[", page->out);
-	for (i = 0; i < page->model->process_count && !err; i++) {
+	for (i = 0; i < model_row_count(page->model) && !err; i++) {
 		fputs(i ? ",\n {" : "\n {", page->out);
-		err = put_process(page, page->model->processes[i]);
+		err = put_process(page, model_row(page->model, i));
 		fputc('}', page->out);
 	}
 	fputc(']', page->out);
-	return err ?: page->model->gathered.processes ? put_ended(page) : 0;
+	return err ?: page->model->unfolded.processes ? put_ended(page) : 0;
 }
 
 /* --- lines --- */
@@ -251,8 +251,8 @@ static int put_list(struct page *page, const char *name, number_fn *fn, const st
 	ssize_t number;
 
 	fprintf(page->out, "\"%s\":[", name);
-	for (i = 0; i < page->model->process_count; i++) {
-		const struct model_process *process = page->model->processes[i];
+	for (i = 0; i < model_row_count(page->model); i++) {
+		const struct model_process *process = model_row(page->model, i);
 
 		for (j = 0; j < process->line_count; j++) {
 			number = fn(page, process, &process->lines[j], column);
@@ -277,8 +277,8 @@ static bool is_worth_a_list(const struct page *page, const struct column *column
 	size_t i, j;
 	int64_t value;
 
-	for (i = 0; i < page->model->process_count; i++) {
-		const struct model_process *process = page->model->processes[i];
+	for (i = 0; i < model_row_count(page->model); i++) {
+		const struct model_process *process = model_row(page->model, i);
 
 		for (j = 0; j < process->line_count; j++) {
 			value = value_of(&process->lines[j], column);
@@ -294,8 +294,8 @@ int page_put_lines(struct page *page)
 	size_t i;
 	int err;
 
-	for (i = 0; i < page->model->process_count; i++)
-		model_sort_lines(page->model->processes[i], page->options->sort);
+	for (i = 0; i < model_row_count(page->model); i++)
+		model_sort_lines(model_row(page->model, i), page->options->sort);
 	fputs(",\n\"lines\":{\n", page->out);
 	err = put_list(page, "process", number_of_process, NULL);
 	if (!err) {

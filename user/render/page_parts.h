@@ -88,7 +88,8 @@ int page_write(FILE *out, struct page *page, int (*put)(struct page *page));
 /* Why this program was built without pages; NULL: it was not. */
 extern const char *const web_page_absent;
 
-/* The number of a process in the page's data; -1: those that were gathered. */
+/* The number of a process in the page's data; -1: ended ones that are in no
+ * other. */
 int64_t page_process(const struct page *page, const struct model_process *process);
 
 /* JSON of a text that a target may have chosen: escaped as text_print() does. page_lines(): an

@@ -76,15 +76,15 @@ static int list_lines(struct sources *s)
 	struct model *model = s->page->model;
 	size_t i, j, count = 0;
 
-	for (i = 0; i < model->process_count; i++)
-		count += model->processes[i]->line_count;
+	for (i = 0; i < model_row_count(model); i++)
+		count += model_row(model, i)->line_count;
 	if (!count)
 		return 0;
 	count = begin_list(s, count);
 	if (!count)
 		return -ENOMEM;
-	for (i = 0; i < model->process_count; i++) {
-		struct model_process *process = model->processes[i];
+	for (i = 0; i < model_row_count(model); i++) {
+		struct model_process *process = model_row(model, i);
 
 		for (j = 0; j < process->line_count && s->wanted_count < count; j++) {
 			const struct model_location *at = process->lines[j].location;
@@ -95,7 +95,7 @@ static int list_lines(struct sources *s)
 							.line = at->line,
 							.process = process,
 							.owner = page_process(s->page, process),
-							.rank = i + j * model->process_count};
+							.rank = i + j * model_row_count(model)};
 		}
 	}
 	return 0;

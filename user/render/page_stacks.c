@@ -40,12 +40,12 @@ static int each_of_model(struct page *page, page_row_fn *fn, void *arg)
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < 2 * model->process_count && !err; i++) {
+	for (i = 0; i < 2 * model_row_count(model) && !err; i++) {
 		walk.truncated = i % 2;
-		err = stack_rows_of(model, model->processes[i / 2], pass_on, &walk);
+		err = stack_rows_of(model, model_row(model, i / 2), pass_on, &walk);
 	}
 	walk.all = true;
-	return err ?: stack_rows_gathered(model, pass_on, &walk);
+	return err ?: stack_rows_unfolded(model, pass_on, &walk);
 }
 
 static ssize_t number_of_text(struct page *page, const char *text)

@@ -136,6 +136,8 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 	const char *rest;
 	char number[16];
 
+	if (!location->line && !*location->file && !strcmp(function, MODEL_FOLDED_OTHERS))
+		return text_print(out, function, columns ?: PARTS_FIELD_MAX, false);
 	line_number(number, sizeof(number), location->line);
 	fixed = (unsigned)strlen(number) + 1;
 	if (!columns)
@@ -253,15 +255,14 @@ static bool is_child(const struct model *model, const struct model_process *proc
 	return false;
 }
 
-void parts_title(FILE *out, const struct render_options *options, int pid, int ns_pid,
-		 const char *comm, char *const *cmdline)
+static void print_title(FILE *out, const struct render_options *options, const char *who,
+			const char *comm, char *const *cmdline)
 {
-	char command[2 * PARTS_TEXT_MAX], number[TEXT_PID];
+	char command[2 * PARTS_TEXT_MAX];
 	int used;
 
 	parts_style(out, options, STYLE_HEAD);
-	text_pid(number, sizeof(number), pid, ns_pid, " ");
-	used = fprintf(out, "PID %s  ", number);
+	used = fprintf(out, "%s  ", who);
 	join_command(command, sizeof(command), comm, cmdline);
 	if (options->width)
 		text_print(out, command, (int)options->width > used + 8 ? options->width - used : 8,
@@ -272,20 +273,37 @@ void parts_title(FILE *out, const struct render_options *options, int pid, int n
 	fputc('\n', out);
 }
 
+void parts_title(FILE *out, const struct render_options *options, int pid, int ns_pid,
+		 const char *comm, char *const *cmdline)
+{
+	char number[TEXT_PID], who[TEXT_PID + 8];
+
+	text_pid(number, sizeof(number), pid, ns_pid, " ");
+	snprintf(who, sizeof(who), "PID %s", number);
+	print_title(out, options, who, comm, cmdline);
+}
+
 void parts_head(FILE *out, const struct model *model, const struct model_process *process,
 		const struct render_options *options)
 {
 	char text[256];
 	int n;
 
-	parts_title(out, options, process->pid, process->ns_pid, process->comm, process->cmdline);
+	if (process->folded) {
+		snprintf(text, sizeof(text), "%llu ended process%s",
+			 (unsigned long long)process->folded, process->folded == 1 ? "" : "es");
+		print_title(out, options, text, process->comm, process->cmdline);
+	} else {
+		parts_title(out, options, process->pid, process->ns_pid, process->comm,
+			    process->cmdline);
+	}
 	n = snprintf(text, sizeof(text), "Python %.40s",
 		     *process->python ? process->python : "(not identified)");
 	if (options->verbose)
 		n += snprintf(text + n, sizeof(text) - n, ", engine %.40s", process->engine);
 	if (is_child(model, process))
 		n += snprintf(text + n, sizeof(text) - n, ", child of %d", process->ppid);
-	if (process->exited)
+	if (process->exited && !process->folded)
 		snprintf(text + n, sizeof(text) - n, ", exited");
 	text_wrap(out, text, 0, options->width, 0);
 	fputc('\n', out);
@@ -293,7 +311,7 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 
 void parts_gathered(FILE *out, const struct model *model, const struct render_options *options)
 {
-	const struct model_gathered *gathered = &model->gathered;
+	const struct model_gathered *gathered = &model->unfolded;
 	char change[40], charged[40], lost[40], text[256];
 	bool verbose = options->verbose;
 	int64_t lost_bytes = 0;

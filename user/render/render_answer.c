@@ -52,13 +52,20 @@ static void write_change(FILE *out, const struct answer *a)
 }
 
 /* The processes of the program that have ended. */
-static size_t ended_of(const struct model_program *program)
+static uint64_t ended_of(const struct model_program *program)
 {
-	size_t i, count = 0;
+	uint64_t count = 0;
+	size_t i;
 
 	for (i = 0; i < program->count; i++)
-		count += program->processes[i]->exited;
+		count += program->processes[i]->folded ?: program->processes[i]->exited;
 	return count;
+}
+
+/* True if the program is a single process, of which all is known. */
+static bool is_single(const struct model_program *program)
+{
+	return program->count == 1 && !program->processes[0]->folded;
 }
 
 /* Writes how long the program was watched, and how its RSS changed. */
@@ -74,7 +81,7 @@ static void write_figures(FILE *out, const struct answer *a)
 		fputc(FIELD, out);
 	}
 	/* If processes have ended, the sum of all RSS was never there at one time. */
-	if (a->program->count > 1 && ended_of(a->program)) {
+	if (!is_single(a->program) && ended_of(a->program)) {
 		parts_amount(amount, sizeof(amount), a->change, true);
 		fprintf(out, "RSS" NBSP "%s in all", amount);
 		return;
@@ -84,7 +91,7 @@ static void write_figures(FILE *out, const struct answer *a)
 		amount, FIELD);
 	write_change(out, a);
 	/* The sum of several processes' peaks was never there at one time. */
-	if (a->program->count == 1 && p->rss_peak_bytes - most > most / 20 &&
+	if (is_single(a->program) && p->rss_peak_bytes - most > most / 20 &&
 	    p->rss_peak_bytes - most >= ANSWER_LEAST) {
 		parts_amount(amount, sizeof(amount), p->rss_peak_bytes, false);
 		fprintf(out, "%cpeak" NBSP "%s%s", FIELD,
@@ -104,11 +111,13 @@ static bool is_parent(const struct model_program *program, int pid)
 	return found == 1 && children == program->count - 1;
 }
 
-/* True if one process of the program is the parent of the others, which are at least two. */
+/* True if one process of the program is the parent of the others, which are at least two. Of folded
+ * ones nobody knows. */
 static bool has_parent(const struct model_program *program)
 {
-	return program->count > 2 && (is_parent(program, program->processes[0]->ppid) ||
-				      is_parent(program, program->processes[1]->ppid));
+	return program->count > 2 && program->stands_for == program->count &&
+	       (is_parent(program, program->processes[0]->ppid) ||
+		is_parent(program, program->processes[1]->ppid));
 }
 
 static bool is_child_here(const struct answer *a)
@@ -129,14 +138,15 @@ static void write_identity(FILE *out, const struct answer *a)
 	char number[TEXT_PID];
 
 	text_pid(number, sizeof(number), p->pid, p->ns_pid, NBSP);
-	if (program->count == 1)
+	if (is_single(program))
 		fprintf(out, "PID" NBSP "%s", number);
 	else if (has_parent(program))
 		fprintf(out, "%zu workers and their parent", program->count - 1);
 	else
-		fprintf(out, "%zu processes", program->count);
+		fprintf(out, "%llu process%s", (unsigned long long)program->stands_for,
+			program->stands_for == 1 ? "" : "es");
 	fprintf(out, "%cPython %.40s", FIELD, *p->python ? p->python : "not identified");
-	if (program->count == 1 && is_child_here(a))
+	if (is_single(program) && is_child_here(a))
 		fprintf(out, "%cchild of %d", FIELD, p->ppid);
 	if (p->exited)
 		fprintf(out, "%cended", FIELD);
@@ -250,15 +260,15 @@ int answer_head(struct answer *a)
 /* --- a program --- */
 
 /* Prints the sum of the processes that are not listed. */
-static void print_more(struct answer *a, size_t count, size_t ended, int64_t bytes)
+static void print_more(struct answer *a, uint64_t count, uint64_t ended, int64_t bytes)
 {
 	char change[32], text[96];
 
 	if (!count)
 		return;
 	parts_size(change, sizeof(change), bytes, true);
-	snprintf(text, sizeof(text), "%9s  and %zu more  %s%s", "", count, change,
-		 ended == count ? "  ended" : "");
+	snprintf(text, sizeof(text), "%9s  and %llu more  %s%s", "", (unsigned long long)count,
+		 change, ended == count ? "  ended" : "");
 	text_print(a->out, text, a->options->width, false);
 	fputc('\n', a->out);
 }
@@ -268,7 +278,8 @@ static void print_more(struct answer *a, size_t count, size_t ended, int64_t byt
 void answer_members(struct answer *a, size_t most)
 {
 	const struct model_program *program = a->program;
-	size_t i, ended = ended_of(program), listed = 0, more = 0, more_ended = 0;
+	uint64_t ended = ended_of(program), more = 0, more_ended = 0;
+	size_t i, listed = 0;
 	const struct model_process *p;
 	char change[32], end[32], text[160];
 	int64_t bytes = 0;
@@ -277,9 +288,9 @@ void answer_members(struct answer *a, size_t most)
 		return;
 	for (i = 0; i < program->count; i++) {
 		p = program->processes[i];
-		if (listed == most || (p->exited && ended > ENDED_MOST)) {
-			more++;
-			more_ended += p->exited;
+		if (listed == most || p->folded || (p->exited && ended > ENDED_MOST)) {
+			more += p->folded ?: 1;
+			more_ended += p->folded ?: p->exited;
 			bytes += p->rss_end_bytes - p->rss_start_bytes;
 			continue;
 		}
@@ -322,7 +333,8 @@ bool answer_is_counted_only(const struct answer *a, size_t still)
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 	       const struct answer_room *room)
 {
-	size_t still = 0, quiet = 0, printed = 0, beyond = 0, i;
+	size_t still = 0, printed = 0, i;
+	uint64_t quiet = 0, beyond = 0;
 	int64_t bytes = 0;
 	char text[160], amount[40];
 	int err = 0;
@@ -331,11 +343,11 @@ int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 		still += answer_is_still(&answers[i]);
 	for (i = 0; i < count && !err && !ferror(out); i++) {
 		if (answer_is_counted_only(&answers[i], still)) {
-			quiet += answers[i].program->count;
+			quiet += answers[i].program->stands_for;
 			continue;
 		}
 		if (printed == programs) {
-			beyond += answers[i].program->count;
+			beyond += answers[i].program->stands_for;
 			bytes += answers[i].change;
 			continue;
 		}
@@ -348,14 +360,14 @@ int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 		fputc('\n', out);
 	if (beyond) {
 		parts_amount(amount, sizeof(amount), bytes, true);
-		snprintf(text, sizeof(text), "and %zu more process%s, %s", beyond,
-			 beyond == 1 ? "" : "es", amount);
+		snprintf(text, sizeof(text), "and %llu more process%s, %s",
+			 (unsigned long long)beyond, beyond == 1 ? "" : "es", amount);
 		text_wrap(out, text, 0, answers->options->width, 2);
 		fputc('\n', out);
 	}
 	if (quiet) {
-		snprintf(text, sizeof(text), "%zu%s process%s did not change%s", quiet,
-			 printed ? " other" : "", quiet == 1 ? "" : "es",
+		snprintf(text, sizeof(text), "%llu%s process%s did not change%s",
+			 (unsigned long long)quiet, printed ? " other" : "", quiet == 1 ? "" : "es",
 			 answers->options->live ? "" : " (-v lists them)");
 		text_wrap(out, text, 0, answers->options->width, 2);
 		fputc('\n', out);
@@ -387,6 +399,8 @@ static int by_pid(const void *left, const void *right)
 	const struct model_process *a = *(struct model_process *const *)left;
 	const struct model_process *b = *(struct model_process *const *)right;
 
+	if (!a->folded != !b->folded)
+		return a->folded ? 1 : -1;
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 

@@ -6,7 +6,8 @@
  * increment_bytes adds up to the change of RSS, and resident_bytes to RSS.
  *
  * A field never contains a line feed or another control byte: it is escaped as in the table. A text
- * that a spreadsheet would take for a formula has an apostrophe in front. Left out: processes in
+ * that a spreadsheet would take for a formula has an apostrophe in front. Ended processes of a
+ * program that are a sum have no PID. Left out: processes in
  * which nothing changed, notes, and processes that were skipped. */
 #include "render/render_parts.h"
 
@@ -115,7 +116,9 @@ static void put_begin(FILE *out, const struct model_process *process, const char
 	struct program program;
 	char name[256];
 
-	fprintf(out, "%d,", process->pid);
+	if (!process->folded)
+		fprintf(out, "%d", process->pid);
+	fputc(',', out);
 	program_parse(&program, process->cmdline, process->comm);
 	program_name(&program, name, sizeof(name));
 	put_text(out, name);
@@ -196,7 +199,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 }
 
 /* A row without a line: one figure, and what it is. Nothing is written if it is 0. `process` NULL:
- * processes that were gathered. */
+ * ended ones that are in no other. */
 static void put_rest(FILE *out, const struct model *model, const struct model_process *process,
 		     const char *row, const char *what, unsigned column, int64_t figure)
 {
@@ -209,7 +212,7 @@ static void put_rest(FILE *out, const struct model *model, const struct model_pr
 		put_begin(out, process, row);
 	else
 		fprintf(out, ",\"%llu ended processes\",\"\",%s,",
-			(unsigned long long)model->gathered.processes, row);
+			(unsigned long long)model->unfolded.processes, row);
 	fprintf(out, "\"\",,\"%s\"", what);
 	put_figures(out, &f);
 }
@@ -312,10 +315,10 @@ static int csv_emit(FILE *out, struct model *model, const struct render_options 
 	if (err)
 		return err;
 	fputs(head, out);
-	for (i = 0; i < model->process_count && !ferror(out); i++)
-		put_process(out, model, model->processes[i], options->sort);
-	put_rest(out, model, NULL, "gathered", "", INCREMENT, model->gathered.charged_bytes);
-	put_lost(out, model, NULL, model->gathered.lost_bytes);
+	for (i = 0; i < model_row_count(model) && !ferror(out); i++)
+		put_process(out, model, model_row(model, i), options->sort);
+	put_rest(out, model, NULL, "gathered", "", INCREMENT, model->unfolded.charged_bytes);
+	put_lost(out, model, NULL, model->unfolded.lost_bytes);
 	return parts_flush(out);
 }
 

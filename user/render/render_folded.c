@@ -144,12 +144,12 @@ static int put_all(struct folded *f)
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < model->process_count && !err; i++) {
-		begin_process(f, model->processes[i]);
-		err = stack_rows_of(model, model->processes[i], put_row, f);
+	for (i = 0; i < model_row_count(model) && !err; i++) {
+		begin_process(f, model_row(model, i));
+		err = stack_rows_of(model, model_row(model, i), put_row, f);
 	}
 	begin_process(f, NULL);
-	return err ?: stack_rows_gathered(model, put_row, f);
+	return err ?: stack_rows_unfolded(model, put_row, f);
 }
 
 static int folded_emit(FILE *out, struct model *model, const struct render_options *options)

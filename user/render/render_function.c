@@ -475,8 +475,8 @@ int render_function(FILE *out, struct model *model, const struct render_options 
 	size_t found = 0, i;
 	int err = 0;
 
-	for (i = 0; i < model->process_count && !err && !ferror(out); i++)
-		err = print_process(out, model, model->processes[i], options, &found);
+	for (i = 0; i < model_row_count(model) && !err && !ferror(out); i++)
+		err = print_process(out, model, model_row(model, i), options, &found);
 	if (!err && !found && !ferror(out))
 		return -ENOENT;
 	if (err)

@@ -371,8 +371,9 @@ void render_host_rest(FILE *out, const struct model *model, const struct render_
 	size_t rest = 0, i;
 	char text[128];
 
-	for (i = 0; i < model->process_count; i++)
-		rest += !render_host_shows(model->processes[i], options);
+	for (i = 0; i < model_row_count(model); i++)
+		if (!render_host_shows(model_row(model, i), options))
+			rest += model_row(model, i)->folded ?: 1;
 	if (!rest)
 		return;
 	snprintf(text, sizeof(text), "%zu other%s did not change by as much as 64" NBSP "KiB%s",

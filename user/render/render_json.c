@@ -12,184 +12,13 @@
 #include <jansson.h>
 
 #include "base/json_text.h"
+#include "model/program.h"
+#include "model/program_label.h"
+#include "render/json_line.h"
 #include "render/json_parts.h"
 #include "render/last_words.h"
 #include "render/render_groups.h"
 #include "render/render_memory.h"
-
-/* What was brought into the page cache; null if nobody looked. */
-static json_t *cached_value(const struct model_cache_amounts *amounts)
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "bytes", json_count(amounts->bytes),
-			 "there_bytes", json_integer(model_cached_there(amounts)), "gone_bytes",
-			 json_count(amounts->gone_bytes), "unknown_bytes",
-			 json_count(amounts->unknown_bytes), "own_group_bytes",
-			 json_count(amounts->own_bytes), "other_group_bytes",
-			 json_count(amounts->other_bytes));
-}
-
-static json_t *losses_value(const int64_t *lost_bytes)
-{
-	static const char *const names[] = {
-#define LOSS_NAME(id, name, text) name,
-		PYMEM_LOSSES(LOSS_NAME)
-#undef LOSS_NAME
-	};
-	json_t *object = json_object();
-	int i, err = object ? 0 : -1;
-
-	for (i = 0; i < PYMEM_LOSS_COUNT && !err; i++)
-		err = json_object_set_new(object, names[i], json_integer(lost_bytes[i]));
-	if (!err)
-		return object;
-	json_decref(object);
-	return NULL;
-}
-
-/* An object with the kinds of the kernel's own memory, those that are not 0. */
-static json_t *kernel_value(const struct pymem_kernel *sums)
-{
-	static const char *const names[] = {
-#define KERNEL_NAME(id, name, text) name,
-		PYMEM_KERNEL_KINDS(KERNEL_NAME)
-#undef KERNEL_NAME
-	};
-	json_t *object = json_object();
-	int i, err = object ? 0 : -1;
-
-	for (i = 0; i < PYMEM_KERNEL_COUNT && !err; i++) {
-		if (!sums->bytes[i] && !sums->gone[i] && !sums->objects[i])
-			continue;
-		err = json_object_set_new(object, names[i],
-					  json_pack("{s:I, s:o, s:o}", "bytes",
-						    (json_int_t)sums->bytes[i], "gone_bytes",
-						    json_count(sums->gone[i]), "objects",
-						    json_count(sums->objects[i])));
-	}
-	if (!err)
-		return object;
-	json_decref(object);
-	return NULL;
-}
-
-/* An object with the system calls that the line made; empty if it made none. */
-static json_t *vm_calls_value(const struct model_line *line)
-{
-	static const char *const names[] = {
-#define VMCALL_NAME(id, name) name,
-		PYMEM_VMCALLS(VMCALL_NAME)
-#undef VMCALL_NAME
-	};
-	json_t *object = json_object();
-	int i, err = object ? 0 : -1;
-
-	for (i = 0; i < PYMEM_VMCALL_COUNT && !err; i++) {
-		if (!line->vm_calls[i])
-			continue;
-		err = json_object_set_new(object, names[i],
-					  json_pack("{s:o, s:I}", "calls",
-						    json_count(line->vm_calls[i]), "bytes",
-						    (json_int_t)line->vm_bytes[i]));
-	}
-	if (!err)
-		return object;
-	json_decref(object);
-	return NULL;
-}
-
-/* An object with the kinds of stalls that the line had. */
-static json_t *stall_kinds_value(const struct model_line *line)
-{
-	static const char *const names[] = {
-#define STALL_NAME(id, name) name,
-		PYMEM_STALLS(STALL_NAME)
-#undef STALL_NAME
-	};
-	json_t *object = json_object();
-	int i, err = object ? 0 : -1;
-
-	for (i = 0; i < PYMEM_STALL_COUNT && !err; i++) {
-		if (!line->kind_stalls[i])
-			continue;
-		err = json_object_set_new(object, names[i],
-					  json_pack("{s:o, s:o}", "stalls",
-						    json_count(line->kind_stalls[i]), "ns",
-						    json_count(line->kind_ns[i])));
-	}
-	if (!err)
-		return object;
-	json_decref(object);
-	return NULL;
-}
-
-static bool has_vm_calls(const struct model_line *line)
-{
-	int i;
-
-	for (i = 0; i < PYMEM_VMCALL_COUNT; i++) {
-		if (line->vm_calls[i])
-			return true;
-	}
-	return false;
-}
-
-/* Writes what only the exact engine knows, of a line that was seen to run. */
-static int put_runs(FILE *out, const struct model_line *line)
-{
-	struct json_member members[] = {
-		{"run_increment_bytes", json_integer(line->run_bytes)},
-		{"row_increment_bytes", json_integer(line->row_bytes)},
-		{"gc_bytes", json_integer(line->gc_bytes)},
-		{"collections", json_count(line->collections)},
-	};
-
-	fputc(',', out);
-	return JSON_PUT_MEMBERS(out, "", members, false);
-}
-
-static json_t *counted_if(bool known, uint64_t count)
-{
-	return known ? json_count(count) : json_null();
-}
-
-/* --- extras --- */
-
-static json_t *huge_value(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "pages",
-			 json_count(extras[PYMEM_EXTRA_HUGE_PAGES]), "collapses",
-			 json_count(extras[PYMEM_EXTRA_COLLAPSES]), "collapse_filled_bytes",
-			 json_count(extras[PYMEM_EXTRA_COLLAPSE_FILLED]), "filled_bytes",
-			 json_count(model_huge_bytes(model, extras)), "untouched_most_bytes",
-			 json_count(model_huge_untouched(model, extras)));
-}
-
-static json_t *swap_value(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
-{
-	bool waits = model->extras & PYMEM_EXTRA_WAITS;
-
-	return json_pack("{s:o, s:o, s:o}", "out_bytes",
-			 json_count(extras[PYMEM_EXTRA_SWAPPED_OUT]), "in_bytes",
-			 counted_if(waits, extras[PYMEM_EXTRA_SWAPPED_IN]), "wait_ns",
-			 counted_if(waits, extras[PYMEM_EXTRA_SWAPIN_NS]));
-}
-
-/* Writes what the line has of extras; nothing if it has none. */
-static int put_line_extras(FILE *out, const struct model *model, const struct model_line *line)
-{
-	const uint64_t *extras = line->extras;
-	int err = 0;
-
-	if (extras[PYMEM_EXTRA_HUGE_PAGES] || extras[PYMEM_EXTRA_COLLAPSES]) {
-		fputs(",\"huge\":", out);
-		err = json_put(out, huge_value(model, extras));
-	}
-	if (extras[PYMEM_EXTRA_SWAPPED_IN] || extras[PYMEM_EXTRA_SWAPPED_OUT]) {
-		fputs(",\"swap\":", out);
-		err = json_put(out, swap_value(model, extras)) ?: err;
-	}
-	return err;
-}
 
 /* Writes an extra of the process: its value, with what no line has of it. */
 static int put_extra(FILE *out, const char *name, json_t *value, json_t *lost)
@@ -231,14 +60,14 @@ static int put_extras(FILE *out, const struct model *model, const struct model_p
 	for (int i = 0; i < PYMEM_EXTRA_COUNT; i++)
 		sums[i] = model_extra(process, (enum pymem_extra)i);
 	if (model->extras & PYMEM_EXTRA_HUGE) {
-		value = huge_value(model, sums);
+		value = json_huge(model, sums);
 		if (json_object_set_new(value, "page_bytes", json_count(model->huge_page_bytes)))
 			err = -ENOMEM;
-		err = put_extra(out, "huge", value, huge_value(model, process->lost_extras)) ?: err;
+		err = put_extra(out, "huge", value, json_huge(model, process->lost_extras)) ?: err;
 	}
 	if (model->extras & PYMEM_EXTRA_SWAP)
-		err = put_extra(out, "swap", swap_value(model, sums),
-				swap_value(model, process->lost_extras))
+		err = put_extra(out, "swap", json_swap(model, sums),
+				json_swap(model, process->lost_extras))
 			      ?: err;
 	if (model->extras & PYMEM_EXTRA_EXTERNAL) {
 		fputs(",\n   \"taken\":", out);
@@ -247,64 +76,9 @@ static int put_extras(FILE *out, const struct model *model, const struct model_p
 	return err;
 }
 
-static int put_line(FILE *out, const struct model *model, const struct model_line *line)
-{
-	bool stalls_known = model->stalls_known, cache_known = model->cache_known;
-	struct json_member members[] = {
-		{"file", json_text(line->location->file)},
-		{"line", json_integer(line->location->line)},
-		{"function", json_text(line->location->function)},
-		{"increment_bytes", json_integer(line->increment_bytes)},
-		{"total_bytes", json_integer(line->total_bytes)},
-		{"grown_bytes", json_count(line->grown_bytes)},
-		{"freed_bytes", json_count(line->freed_bytes)},
-		{"peak_bytes", json_known(line->peak_bytes)},
-		{"mem_usage_bytes", json_known(line->mem_usage_bytes)},
-		{"occurrences", json_known(line->occurrences)},
-		{"resident_bytes", json_known(line->resident_bytes)},
-		{"anon_bytes", json_integer(line->anon_bytes)},
-		{"file_bytes", json_integer(line->file_bytes)},
-		{"shmem_bytes", json_integer(line->shmem_bytes)},
-		{"swap_bytes", json_integer(line->swap_bytes)},
-		{"minor_faults", json_count(line->minor_faults)},
-		{"major_faults", json_count(line->major_faults)},
-		{"cow_faults", json_count(line->cow_faults)},
-		{"cow_total_faults", json_count(line->cow_total_faults)},
-		{"stalls", counted_if(stalls_known, line->stalls)},
-		{"stalled_ns", counted_if(stalls_known, line->stalled_ns)},
-		{"reclaimed_bytes", counted_if(stalls_known, line->reclaimed_bytes)},
-		{"cached_bytes", counted_if(cache_known, line->cached.bytes)},
-		{"cached_there_bytes",
-		 cache_known ? json_integer(model_cached_there(&line->cached)) : json_null()},
-		{"kernel_bytes",
-		 model->kernel_known ? json_integer(model_line_kernel_bytes(line)) : json_null()},
-	};
-	int err;
-
-	fputs("\n    {", out);
-	err = JSON_PUT_MEMBERS(out, "", members, false);
-	if (line->occurrences >= 0)
-		err = put_runs(out, line) ?: err;
-	if (has_vm_calls(line)) {
-		fputs(",\"vm_calls\":", out);
-		err = json_put(out, vm_calls_value(line)) ?: err;
-	}
-	if (line->stalls) {
-		fputs(",\"stall_kinds\":", out);
-		err = json_put(out, stall_kinds_value(line)) ?: err;
-	}
-	err = put_line_extras(out, model, line) ?: err;
-	if (parts_has_kernel(model_line_kernel(line))) {
-		fputs(",\"kernel_kinds\":", out);
-		err = json_put(out, kernel_value(model_line_kernel(line))) ?: err;
-	}
-	fputc('}', out);
-	return err;
-}
-
 static json_t *cached_file_value(const struct model_cached_file *file)
 {
-	json_t *value = cached_value(&file->amounts), *line = json_null();
+	json_t *value = json_cached(&file->amounts), *line = json_null();
 
 	if (file->most)
 		line = json_pack("{s:o, s:o, s:o, s:o}", "file", json_text(file->most->file),
@@ -324,12 +98,12 @@ static json_t *cached_file_value(const struct model_cached_file *file)
 static int put_cached(FILE *out, const struct model_process *process)
 {
 	int64_t lost[PYMEM_LOSS_COUNT];
-	json_t *value = cached_value(&process->cached);
+	json_t *value = json_cached(&process->cached);
 	int err;
 
 	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
 		lost[i] = (int64_t)process->cached_lost_bytes[i];
-	if (json_object_set_new(value, "lost_bytes", losses_value(lost))) {
+	if (json_object_set_new(value, "lost_bytes", json_losses(lost))) {
 		json_decref(value);
 		value = NULL;
 	}
@@ -352,8 +126,8 @@ static int put_kernel(FILE *out, const struct model_process *process)
 	fputs(",\n   \"kernel_memory\":", out);
 	return json_put(out, json_pack("{s:I, s:o, s:o, s:o}", "bytes",
 				       (json_int_t)model_kernel_bytes(sums), "unknown_bytes",
-				       json_count(sums->unknown), "kinds", kernel_value(sums),
-				       "lost_bytes", losses_value(process->kernel_lost_bytes)));
+				       json_count(sums->unknown), "kinds", json_kernel(sums),
+				       "lost_bytes", json_losses(process->kernel_lost_bytes)));
 }
 
 static int put_process(FILE *out, const struct model *model, struct model_process *process,
@@ -383,17 +157,17 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
 		{"rss_peak_exact", json_boolean(!process->rss_peak_at_least)},
 		{"charged_bytes", json_integer(process->charged_bytes)},
-		{"lost_bytes", losses_value(process->lost_bytes)},
+		{"lost_bytes", json_losses(process->lost_bytes)},
 		{"resident_before_bytes", json_known(process->resident_before_bytes)},
 		{"resident_unknown_bytes", process->resident_known
 						   ? json_integer(process->resident_unknown_bytes)
 						   : json_null()},
 		{"truncated_stacks", json_count(process->truncated_stacks)},
 		{"lost_faults", json_count(process->lost_faults)},
-		{"stalls", counted_if(stalls_known, stalls)},
-		{"stalled_ns", counted_if(stalls_known, stalled_ns)},
-		{"lost_stalls", counted_if(stalls_known, process->lost_stalls)},
-		{"lost_stalled_ns", counted_if(stalls_known, process->lost_stall_ns)},
+		{"stalls", json_counted_if(stalls_known, stalls)},
+		{"stalled_ns", json_counted_if(stalls_known, stalled_ns)},
+		{"lost_stalls", json_counted_if(stalls_known, process->lost_stalls)},
+		{"lost_stalled_ns", json_counted_if(stalls_known, process->lost_stall_ns)},
 		{"skipped", json_text_or_null(process->note)},
 	};
 
@@ -408,7 +182,7 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {
 		if (i)
 			fputc(',', out);
-		err = put_line(out, model, &process->lines[i]);
+		err = json_put_line(out, model, &process->lines[i]);
 	}
 	fputc(']', out);
 	if (process->functions_counted)
@@ -422,20 +196,83 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	return err;
 }
 
-/* Writes "ended". The caller leaves it out if each process is reported one by one. */
-static int put_gathered(FILE *out, const struct model_gathered *gathered)
+/* What lines changed that are in the sum's line of all others. */
+static int64_t other_lines(const struct model_process *sum)
 {
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < sum->line_count; i++)
+		bytes += sum->lines[i].others ? sum->lines[i].increment_bytes : 0;
+	return bytes;
+}
+
+/* Writes a sum of ended processes of a program. */
+static int put_folded(FILE *out, const struct model *model, struct model_process *sum,
+		      enum model_sort sort)
+{
+	struct program program;
+	char name[256];
+	bool more = false;
+	size_t count = 0;
+	int err;
+
+	while (sum->cmdline[count])
+		count++;
+	program_parse(&program, sum->cmdline, sum->comm);
+	program_label(&program, name, sizeof(name));
+	struct json_member members[] = {
+		{"program", json_text(name)},
+		{"cmdline", json_strings(sum->cmdline, count)},
+		{"cgroup", json_text_or_null(sum->cgroup)},
+		{"container", json_container(model, sum->cgroup)},
+		{"python", json_text_or_null(sum->python)},
+		{"processes", json_count(sum->folded)},
+		{"change_bytes", json_integer(sum->rss_end_bytes - sum->rss_start_bytes)},
+		{"growth_bytes", json_integer(sum->folded_growth_bytes)},
+		{"rss_peak_bytes", json_integer(sum->rss_peak_bytes)},
+		{"charged_bytes", json_integer(sum->charged_bytes)},
+		{"lost_bytes", json_losses(sum->lost_bytes)},
+		{"lost_faults", json_count(sum->lost_faults)},
+		{"other_lines_bytes", json_integer(other_lines(sum))},
+	};
+
+	model_sort_lines(sum, sort);
+	fputs("\n   {", out);
+	err = JSON_PUT_MEMBERS(out, "", members, false);
+	fputs(",\n   \"lines\":[", out);
+	for (size_t i = 0; i < sum->line_count && !err && !ferror(out); i++) {
+		if (sum->lines[i].others)
+			continue;
+		if (more)
+			fputc(',', out);
+		more = true;
+		err = json_put_line(out, model, &sum->lines[i]);
+	}
+	fputs("]}", out);
+	return err;
+}
+
+/* Writes "ended". The caller leaves it out if each process is reported one by one. */
+static int put_gathered(FILE *out, const struct model *model, enum model_sort sort)
+{
+	const struct model_gathered *gathered = &model->gathered;
 	struct json_member members[] = {
 		{"processes", json_count(gathered->processes)},
 		{"change_bytes", json_integer(gathered->change_bytes)},
 		{"charged_bytes", json_integer(gathered->charged_bytes)},
-		{"lost_bytes", losses_value(gathered->lost_bytes)},
+		{"lost_bytes", json_losses(gathered->lost_bytes)},
 	};
 	int err;
 
 	fputs(",\n \"ended\":{", out);
 	err = JSON_PUT_MEMBERS(out, "", members, false);
-	fputc('}', out);
+	fputs(",\n  \"programs\":[", out);
+	for (size_t i = 0; i < model->folded_count && !err && !ferror(out); i++) {
+		if (i)
+			fputc(',', out);
+		err = put_folded(out, model, model->folded[i], sort);
+	}
+	fputs("]}", out);
 	return err;
 }
 
@@ -483,7 +320,7 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 	}
 	fputc(']', out);
 	if (model->gathered.processes)
-		err = put_gathered(out, &model->gathered) ?: err;
+		err = put_gathered(out, model, options->sort) ?: err;
 	err = render_memory_json(out, model) ?: err;
 	err = put_skips(out, model) ?: err;
 	err = json_put_members(out, "\n ", &notes, 1, true) ?: err;

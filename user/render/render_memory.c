@@ -77,7 +77,7 @@ static void put_others(struct memory_text *t)
 	if (sum->group->end.has_children && !sum->group->start.alone)
 		put_reason(t, "groups below it are part of it, with processes that may not be "
 			      "watched");
-	if (t->model->gathered.processes)
+	if (t->model->unfolded.processes)
 		put_reason(t, "some ended processes are only in a sum");
 }
 

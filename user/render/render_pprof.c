@@ -212,7 +212,7 @@ static int add_label(struct pprof *p, const char *key, int64_t number, const voi
 	return 0;
 }
 
-/* Makes the labels of the process. NULL: those that were gathered. */
+/* Makes the labels of the process. NULL: ended ones that are in no other. */
 static int label_process(struct pprof *p, const struct model_process *process)
 {
 	static const char *const places[] = {"cgroup", "container"};
@@ -224,11 +224,12 @@ static int label_process(struct pprof *p, const struct model_process *process)
 	if (p->plain)
 		return 0;
 	stack_row_process(name, p->model, process);
-	err = add_label(p, "process", 0, process ? (const void *)process : &p->model->gathered,
+	err = add_label(p, "process", 0, process ? (const void *)process : &p->model->unfolded,
 			name);
 	if (err || !process)
 		return err;
-	err = add_label(p, "pid", process->pid, NULL, NULL);
+	if (!process->folded)
+		err = add_label(p, "pid", process->pid, NULL, NULL);
 	container = cgroup_name(process->cgroup, where, sizeof(where));
 	if (err || !*where)
 		return err;
@@ -324,7 +325,7 @@ static int put_rows(struct pprof *p, const struct model_process *process)
 	if (p->choice)
 		return stack_choice_rows_of(p->choice, process, put_sample, p);
 	return process ? stack_rows_of(p->model, process, put_sample, p)
-		       : stack_rows_gathered(p->model, put_sample, p);
+		       : stack_rows_unfolded(p->model, put_sample, p);
 }
 
 static int put_samples(struct pprof *p)
@@ -333,9 +334,9 @@ static int put_samples(struct pprof *p)
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < model->process_count && !err; i++)
-		err = put_rows(p, model->processes[i]);
-	if (!err && model->gathered.processes)
+	for (i = 0; i < model_row_count(model) && !err; i++)
+		err = put_rows(p, model_row(model, i));
+	if (!err && model->unfolded.processes)
 		err = put_rows(p, NULL);
 	if (err || !p->choice)
 		return err;
@@ -353,8 +354,8 @@ static int put_all(struct pprof *p)
 	size_t i;
 
 	p->resident = p->columns == resident_columns;
-	for (i = 0; i < p->model->process_count; i++)
-		p->resident |= p->model->processes[i]->resident_known;
+	for (i = 0; i < model_row_count(p->model); i++)
+		p->resident |= model_row(p->model, i)->resident_known;
 	piece.n_string_table = 1;
 	piece.string_table = &empty;
 	return pprof_put(&p->pieces, &piece) ?: put_types(p) ?: put_mapping(p) ?: put_comments(p)

@@ -43,7 +43,7 @@ _Static_assert(sizeof(metrics) / sizeof(metrics[0]) == RENDER_METRICS, "each met
 struct frame {
 	const struct model_location *location;
 	const char *text;
-	const struct model_process *process; /* if all are NULL: those that were gathered */
+	const struct model_process *process; /* if all are NULL: ended ones that are in no other */
 };
 
 struct speedscope {

@@ -465,8 +465,8 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 		return render_function(out, model, options);
 	if (render_host(out, model, options))
 		return -ENOMEM;
-	for (i = 0; i < model->process_count && !ferror(out); i++) {
-		t.process = model->processes[i];
+	for (i = 0; i < model_row_count(model) && !ferror(out); i++) {
+		t.process = model_row(model, i);
 		if (!render_host_shows(t.process, options))
 			continue;
 		if (sections++)
@@ -474,7 +474,7 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 		if (print_process(&t))
 			return -ENOMEM;
 	}
-	if (sections && sections < model->process_count)
+	if (sections && sections < model_row_count(model))
 		fputc('\n', out);
 	render_host_rest(out, model, options);
 	if (!model->process_count && !model->gathered.processes)

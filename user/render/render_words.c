@@ -73,9 +73,9 @@ static int pass_program(struct answer *a, answer_words_fn *fn, void *arg)
 	return pass_text(&text, err, fn, arg);
 }
 
-/* How many processes are not told of, and the sum of those that were gathered. */
-static int pass_rest(const struct model *model, const struct render_options *options, size_t quiet,
-		     answer_words_fn *fn, void *arg)
+/* How many processes are not told of, and the sum of those that are in no program. */
+static int pass_rest(const struct model *model, const struct render_options *options,
+		     uint64_t quiet, answer_words_fn *fn, void *arg)
 {
 	struct answer_text text;
 	int err = answer_text_begin(&text);
@@ -83,8 +83,8 @@ static int pass_rest(const struct model *model, const struct render_options *opt
 	if (err)
 		return err;
 	if (quiet)
-		fprintf(text.out, "%zu other process%s did not change\n", quiet,
-			quiet == 1 ? "" : "es");
+		fprintf(text.out, "%llu other process%s did not change\n",
+			(unsigned long long)quiet, quiet == 1 ? "" : "es");
 	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", text.out);
 	parts_gathered(text.out, model, options);
@@ -106,7 +106,8 @@ int answer_words(struct model *model, const struct render_options *asked, answer
 	struct render_options options = {
 		.top = asked->top, .sort = asked->sort, .host = asked->host, .every = asked->every};
 	struct answers answers;
-	size_t still = 0, quiet = 0, i;
+	size_t still = 0, i;
+	uint64_t quiet = 0;
 	int err = answers_make(&answers, NULL, model, &options);
 
 	if (!err)
@@ -115,7 +116,7 @@ int answer_words(struct model *model, const struct render_options *asked, answer
 		still += answer_is_still(&answers.list[i]);
 	for (i = 0; i < answers.programs.count && !err; i++) {
 		if (answer_is_counted_only(&answers.list[i], still))
-			quiet += answers.list[i].program->count;
+			quiet += answers.list[i].program->stands_for;
 		else
 			err = pass_program(&answers.list[i], fn, arg);
 	}

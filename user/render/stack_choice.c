@@ -56,7 +56,7 @@ static int walk(const struct stack_choice *c, const struct model_process *proces
 	struct stack_row unknown = {.process = process, .instead = STACK_ROW_UNKNOWN};
 
 	if (!process)
-		return stack_rows_gathered(c->model, fn, arg);
+		return stack_rows_unfolded(c->model, fn, arg);
 	if (!c->resident || process->resident_known || process->exited)
 		return stack_rows_of(c->model, process, fn, arg);
 	unknown.amounts[RENDER_RESIDENT] = process->rss_end_bytes;
@@ -92,8 +92,8 @@ int stack_choice_make(struct stack_choice *c, const struct model *model, size_t 
 
 	*c = (struct stack_choice){
 		.model = model, .resident = resident, .least = -1, .rest.instead = STACK_ROW_REST};
-	for (size_t i = 0; i < model->process_count && !err; i++)
-		err = walk(c, model->processes[i], add_weight, &w);
+	for (size_t i = 0; i < model_row_count(model) && !err; i++)
+		err = walk(c, model_row(model, i), add_weight, &w);
 	if (!err && !resident)
 		err = walk(c, NULL, add_weight, &w);
 	if (!err && w.count > most) {

@@ -27,7 +27,7 @@ struct stack_choice { /* private, but for `left_out` */
  * not known is one row. 0; -ENOMEM; -EINVAL: the model keeps no trees. */
 int stack_choice_make(struct stack_choice *choice, const struct model *model, size_t most,
 		      bool resident);
-/* As stack_rows_of() and stack_rows_gathered() (`process` NULL), of the rows that were chosen. The
+/* As stack_rows_of() and stack_rows_unfolded() (`process` NULL), of the rows that were chosen. The
  * others of a process that has such rows are one more, STACK_ROW_REST. To be called once for each
  * process of the model, in its order. */
 int stack_choice_rows_of(struct stack_choice *choice, const struct model_process *process,

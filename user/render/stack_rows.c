@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: whole stacks of a host, of which most have ended. Their trees of calls are what is kept
- * of them, within the limit of --ended-memory. A node with figures of its own is a stack. Processes
- * beyond the limit are one sum: two rows, for what was charged and what was lost.
+ * of them, within limits. A node with figures of its own is a stack. Of processes beyond
+ * the limits there is a sum of each program, with its lines. Those that are not even there are one
+ * sum: two rows, for what was charged and what was lost.
  *
  * A lost amount is known only as a balance. If it is positive it counts as grown, else as freed. */
 #include "render/stack_rows.h"
@@ -210,9 +211,9 @@ int stack_rows_of(const struct model *model, const struct model_process *process
 	return err ?: pass_untouched(process, fn, arg);
 }
 
-int stack_rows_gathered(const struct model *model, stack_row_fn *fn, void *arg)
+int stack_rows_unfolded(const struct model *model, stack_row_fn *fn, void *arg)
 {
-	const struct model_gathered *gathered = &model->gathered;
+	const struct model_gathered *gathered = &model->unfolded;
 
 	return pass_balance(NULL, STACK_ROW_NOT_KEPT, gathered->charged_bytes, fn, arg)
 		       ?: pass_lost(NULL, gathered->lost_bytes, fn, arg);
@@ -223,9 +224,9 @@ int stack_rows(const struct model *model, stack_row_fn *fn, void *arg)
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < model->process_count && !err; i++)
-		err = stack_rows_of(model, model->processes[i], fn, arg);
-	return err ?: stack_rows_gathered(model, fn, arg);
+	for (i = 0; i < model_row_count(model) && !err; i++)
+		err = stack_rows_of(model, model_row(model, i), fn, arg);
+	return err ?: stack_rows_unfolded(model, fn, arg);
 }
 
 unsigned stack_row_frames(const struct stack_row *row,
@@ -264,18 +265,22 @@ void stack_row_thread(char text[STACK_ROW_THREAD], const struct model_location *
 void stack_row_process(char name[STACK_ROW_NAME], const struct model *model,
 		       const struct model_process *process)
 {
-	char plain[128], escaped[STACK_ROW_NAME - 32];
+	char plain[128], escaped[STACK_ROW_NAME - 64];
 	struct program program;
 
 	if (!process) {
 		snprintf(name, STACK_ROW_NAME, "%llu ended processes",
-			 (unsigned long long)model->gathered.processes);
+			 (unsigned long long)model->unfolded.processes);
 		return;
 	}
 	program_parse(&program, process->cmdline, process->comm);
 	program_name(&program, plain, sizeof(plain));
 	text_escape(escaped, sizeof(escaped), plain);
-	snprintf(name, STACK_ROW_NAME, "%s (%d)", escaped, process->pid);
+	if (process->folded)
+		snprintf(name, STACK_ROW_NAME, "%s (%llu ended process%s)", escaped,
+			 (unsigned long long)process->folded, process->folded == 1 ? "" : "es");
+	else
+		snprintf(name, STACK_ROW_NAME, "%s (%d)", escaped, process->pid);
 }
 
 /* --- places --- */

@@ -12,7 +12,7 @@
 #include "render/render.h"
 
 struct stack_row {
-	const struct model_process *process; /* NULL: processes that were gathered */
+	const struct model_process *process; /* NULL: ended ones that are in no other */
 	size_t node;			     /* in process->nodes; 0: it has no frames */
 	const struct model_location *thread; /* that ran it; NULL: unknown, or not told */
 	const char *instead;		 /* stands for frames; a constant. NULL: they are there */
@@ -39,12 +39,13 @@ const char *stack_metric_unit(enum render_metric metric);
 /* Anything but 0 ends the walk, which returns it. */
 typedef int stack_row_fn(const struct stack_row *row, void *arg);
 
-/* Calls fn(row, arg) for each row of the process; of processes that were gathered. Stacks come in
- * the order of a walk through the tree of calls. Rows whose amounts are all 0 do not come. 0, what
+/* Calls fn(row, arg) for each row of the process, or of a sum in model.folded, whose callers are
+ * missing; of ended processes that are in neither. Stacks come in the order of a walk through the
+ * tree of calls. Rows whose amounts are all 0 do not come. 0, what
  * `fn` returned, or -EINVAL: the model keeps no trees. */
 int stack_rows_of(const struct model *model, const struct model_process *process, stack_row_fn *fn,
 		  void *arg);
-int stack_rows_gathered(const struct model *model, stack_row_fn *fn, void *arg);
+int stack_rows_unfolded(const struct model *model, stack_row_fn *fn, void *arg);
 /* All rows of the model, process by process. */
 int stack_rows(const struct model *model, stack_row_fn *fn, void *arg);
 
@@ -52,7 +53,8 @@ int stack_rows(const struct model *model, stack_row_fn *fn, void *arg);
 unsigned stack_row_frames(const struct stack_row *row,
 			  const struct model_location *frames[PYMEM_MAX_FRAMES]);
 
-/* Writes the name of the row's process, escaped: "api.py (4711)"; "31 ended processes". */
+/* Writes the name of the row's process, escaped: "api.py (4711)"; "api.py (31 ended
+ * processes)"; "31 ended processes". */
 #define STACK_ROW_NAME 512
 void stack_row_process(char name[STACK_ROW_NAME], const struct model *model,
 		       const struct model_process *process);

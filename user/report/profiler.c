@@ -101,6 +101,8 @@ static int begin_report(struct profiler *p)
 		counts = p->options.between(p->options.between_arg, counts);
 	p->start = clock_seconds(CLOCK_REALTIME);
 	p->report = report_new(counts, p->start, p->options.ended_bytes, p->options.gather_imports);
+	if (p->report && p->options.ended_processes)
+		report_keep_ended(p->report, p->options.ended_processes);
 	if (p->report && p->options.gone)
 		report_on_gone(p->report, p->options.gone, p->options.gone_arg);
 	if (p->report && p->options.keep_trees)

@@ -30,9 +30,10 @@ struct profiler_options {
 	/* The command to run, NULL-terminated; NULL: none. It belongs to the caller and must
 	 * outlive the profiler. */
 	char **command;
-	size_t ended_bytes;  /* memory for the lines of processes that have ended */
-	bool gather_imports; /* model.imports_gathered */
-	bool keep_trees;     /* model.trees_kept */
+	size_t ended_bytes;	/* memory for the lines of processes that have ended */
+	size_t ended_processes; /* report_keep_ended(); 0: as if it was not called */
+	bool gather_imports;	/* model.imports_gathered */
+	bool keep_trees;	/* model.trees_kept */
 	bool groups; /* what control groups use: model.memory_groups, of the last snapshot */
 	bool shares; /* the last snapshot has model_process.pss_bytes */
 	bool seldom; /* it runs for days: look twice a second while nothing happens, not ten times

@@ -244,7 +244,8 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	if (!report)
 		return NULL;
 	report->counts = counts;
-	report->ended_bytes = ended_bytes;
+	report->limits.bytes = ended_bytes;
+	report_keep_ended(report, REPORT_ENDED_PROCESSES);
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
 		report->model->imports_gathered = gather_imports;
@@ -252,6 +253,12 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	}
 	report_free(report);
 	return NULL;
+}
+
+void report_keep_ended(struct report *report, size_t processes)
+{
+	report->limits.processes = processes;
+	report->limits.all = REPORT_ENDED_ALL * processes;
 }
 
 void report_keep_trees(struct report *report)

@@ -16,6 +16,13 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 			  bool gather_imports);
 void report_free(struct report *report);
 
+/* So many ended processes of one program are kept one by one, within their memory; others are
+ * folded into the program's sum: model_ended_limits. Of all programs, REPORT_ENDED_ALL times as
+ * many are. REPORT_ENDED_PROCESSES unless this is called. */
+#define REPORT_ENDED_ALL       5
+#define REPORT_ENDED_PROCESSES 200
+void report_keep_ended(struct report *report, size_t processes);
+
 /* Keeps the stacks of all processes as trees of calls: model.trees_kept. To be called before the
  * first report_build() and report_finish_ended(). */
 void report_keep_trees(struct report *report);

@@ -113,13 +113,15 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 static bool add_late(struct build *b, const struct counts_stack *stack)
 {
 	struct entry *ended;
-	int64_t *lost;
+	int64_t bytes = rss_bytes(b, stack);
 
 	HASH_FIND(hh, b->report->ended, &stack->key.proc, sizeof(stack->key.proc), ended);
 	if (!ended)
 		return false;
-	lost = ended->process ? ended->process->lost_bytes : b->model->gathered.lost_bytes;
-	lost[PYMEM_LOSS_UNDELIVERED] += rss_bytes(b, stack);
+	if (ended->process)
+		ended->process->lost_bytes[PYMEM_LOSS_UNDELIVERED] += bytes;
+	else
+		model_lose_gathered(b->model, ended->folded_in, PYMEM_LOSS_UNDELIVERED, bytes);
 	return true;
 }
 

@@ -74,17 +74,18 @@ static void forget_process(const struct model_process *process, void *arg)
 	if (!entry)
 		return;
 	entry->process = NULL;
+	entry->folded_in = process->folded_in;
 	entry->gone_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
-/* Keeps the memory of ended processes within its limit. */
+/* Keeps ended processes within their limits. */
 static int limit_ended(struct report *report)
 {
 	struct entry *entry, *next;
 	uint64_t now = clock_ms(CLOCK_MONOTONIC), before = report->model->gathered.processes;
 	int err;
 
-	err = model_gather_ended(report->model, report->ended_bytes, forget_process, report);
+	err = model_gather_ended(report->model, &report->limits, forget_process, report);
 	if (report->model->gathered.processes == before)
 		return err;
 	HASH_ITER(hh, report->ended, entry, next)

@@ -126,21 +126,38 @@ static void add_copy_notes(struct build *b, const struct counts_facts *facts)
 	}
 }
 
-/* What was dropped to limit memory. */
-static void add_limit_notes(struct build *b, const struct counts_facts *facts)
+/* Who has ended and is in a sum. */
+static void add_gathered_notes(struct model *model)
 {
-	uint64_t refused = facts->refused, summed = b->model->gathered.processes;
-	uint64_t no_memory = facts->no_memory;
+	uint64_t beyond = model->unfolded.processes, folded = model->gathered.processes - beyond;
 	char text[256];
 
-	if (summed) {
+	if (folded) {
+		snprintf(text, sizeof(text),
+			 "%llu ended process%s of the smallest changes %s only in the sum of %s "
+			 "program: raise --ended-processes or --ended-memory",
+			 (unsigned long long)folded, folded == 1 ? "" : "es",
+			 folded == 1 ? "is" : "are", folded == 1 ? "its" : "their");
+		model_add_note(model, text);
+	}
+	if (beyond) {
 		snprintf(text, sizeof(text),
 			 "%llu ended process%s of the smallest changes %s only in a sum: raise "
 			 "--ended-memory",
-			 (unsigned long long)summed, summed == 1 ? "" : "es",
-			 summed == 1 ? "is" : "are");
-		model_add_note(b->model, text);
+			 (unsigned long long)beyond, beyond == 1 ? "" : "es",
+			 beyond == 1 ? "is" : "are");
+		model_add_note(model, text);
 	}
+}
+
+/* What was dropped to limit memory. */
+static void add_limit_notes(struct build *b, const struct counts_facts *facts)
+{
+	uint64_t refused = facts->refused;
+	uint64_t no_memory = facts->no_memory;
+	char text[256];
+
+	add_gathered_notes(b->model);
 	if (refused) {
 		snprintf(text, sizeof(text),
 			 "%llu stacks or code objects were too many for one process (%zu MiB) or "

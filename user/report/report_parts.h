@@ -30,6 +30,7 @@ struct entry { /* an image in this report */
 	bool ended;
 	bool lines, functions;	       /* the exact engine is attached; it counts functions */
 	struct model_process *process; /* NULL: it was gathered, and is part of model.gathered */
+	uint64_t folded_in;	       /* then: model_process.folded_in */
 	uint64_t gone_ms;	       /* when it was gathered: clock_ms(CLOCK_MONOTONIC) */
 	struct pymem_counters brief;   /* of all its stacks: report_build_brief() */
 	int64_t unsettled_bytes;       /* of a finished image: "unsettled" until the next report */
@@ -46,8 +47,8 @@ struct report {
 	bool balanced;	      /* some of `ended` have "unsettled" amounts of a live report */
 	report_gone_fn *gone; /* NULL: nobody is told */
 	void *gone_arg;
-	size_t ended_bytes; /* bytes that the lines of `ended` may take */
-	struct quota_met {  /* ended images that reached a quota */
+	struct model_ended_limits limits; /* what is kept of `ended` */
+	struct quota_met {		  /* ended images that reached a quota */
 		uint32_t id, held;
 		pid_t pid;
 		int table;
