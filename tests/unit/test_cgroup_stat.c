@@ -395,6 +395,10 @@ static void test_crowded_book(void **state)
 		assert_int_equal(see_new(book, number, 0), number + 1);
 	assert_int_equal(see_new(book, number, 0), CGROUP_BOOK_BEYOND);
 	assert_int_equal(book->count, CGROUP_BOOK_MOST);
+	/* Of 10,000 more none is kept. */
+	for (number = 10000; number < 20000; number++)
+		assert_int_equal(see_new(book, number, number % 3), CGROUP_BOOK_BEYOND);
+	assert_int_equal(book->count, CGROUP_BOOK_MOST);
 	/* Those that it has are found as before. */
 	assert_int_equal(cgroup_book_see_at(book, root, "/many/0", false), 1);
 	cgroup_book_free(book);

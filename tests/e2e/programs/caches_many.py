@@ -5,8 +5,8 @@ import sys
 
 from truth import begin, end
 
-COUNT = 33500
-names = [os.path.join(sys.argv[1], "%05d" % i) for i in range(COUNT)]
+COUNT = 100000
+names = [os.path.join(sys.argv[1], "%06d" % i) for i in range(COUNT)]
 
 
 def put(name):
