@@ -62,7 +62,7 @@ def test_few_descriptors(system):
     """More processes than descriptors: the report comes all the same."""
     code = ("import os, time; os.read(0, 1)\nfor i in range(200):\n if not os.fork(): time.sleep(1); os._exit(0)\n"
             "for i in range(200): os.wait()")
-    report = launch("--", *system.command, "-c", code,
+    report = launch("--ended-processes", 1000, "--", *system.command, "-c", code,
                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
     assert len(report.data["processes"]) == 201
 
@@ -108,7 +108,7 @@ def test_orphans(system):
     code = ("import os; os.read(0, 1)\nfor i in range(100):\n r, w = os.pipe()\n if not os.fork():\n"
             "  if os.fork(): os._exit(0)\n  block = bytearray(2 << 20)\n  os._exit(0)\n"
             " os.close(w); os.read(r, 1); os.close(r); os.wait()")
-    report = launch("--", *system.command, "-c", code)
+    report = launch("--ended-processes", 1000, "--", *system.command, "-c", code)
     assert len(report.data["processes"]) == 201
     for process in report.data["processes"]:
         assert process["python"]

@@ -213,8 +213,9 @@ static int busy_take_ended(void *self, bool all, const struct counts_reader *rea
 	return table_ops->take_ended(self, all, reader, arg);
 }
 
-/* What the source behind needs for what has ended, it needs without windows, too: that is no time of
- * theirs. Nor is it the agent's CPU time for profiles, of which there can't be more than went by. */
+/* What the source behind needs for what has ended, it needs without windows, too: that is no time
+ * of theirs. Nor is it the agent's CPU time for profiles, of which there can't be more than went
+ * by. */
 static void test_time(void **state)
 {
 	struct given *g = *state;

@@ -40,7 +40,7 @@ struct pprof_source {
 	struct window windows[PPROF_WINDOWS];
 	/* while what has ended is taken */
 	bool taking, taken, all;
-	unsigned next;		    /* window */
+	unsigned next;		   /* window */
 	struct spent behind;	   /* that the source needed for it */
 	uint64_t cpu_ns, asked_ns; /* pprof_source_cpu_ns(), pprof_source_asked_ns() */
 	int error;
