@@ -25,7 +25,7 @@ TRUTH = {
     "drive_for": lambda n: (4, 3 * n), "drive_body": lambda n: (3, 3),
 }
 NATIVE = os.path.join(PACKAGE, "pymem_bpf", "native")
-PARTS = ["_lines_%s.c" % name for name in ("engine", "codes", "threads", "sample", "proc", "smaps", "untold")]
+PARTS = ["_lines_%s.c" % name for name in ("engine", "alarm", "codes", "threads", "sample", "proc", "smaps", "untold")]
 # What is written to the counter block stands for the kernel's writing; and an mmap of 3.13 counts its readers without a
 # lock, which is why nothing depends on that count.
 NO_RACES = "race:s_pack_into\nrace:mmap_buffer_getbuf\nrace:mmap_buffer_releasebuf\n"

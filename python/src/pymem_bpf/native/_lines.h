@@ -171,6 +171,9 @@ struct thread {
 	struct counts **counts; /* by the sinks' numbers; NULL: nothing yet */
 };
 
+/* Recorder.__init__(): 0; -1 and an exception. */
+int lines_recorder_init(PyObject *self, PyObject *args, PyObject *kwargs);
+
 /* Is half of the calling thread's C stack used? */
 bool lines_stack_is_low(void);
 
@@ -297,6 +300,12 @@ void lines_leave_code(struct code *code);
 
 /* Calls the alarms that are due, each recorder's only once. -1: one has raised an exception. */
 int lines_alarm(void);
+
+/* The lowest alarm of those enabled, in pages; INT64_MAX: none has one. */
+int64_t lines_lowest_alarm(void);
+
+/* To be called when an alarm of those enabled is set no more, or others are enabled. Exclusive. */
+void lines_alarms_changed(void);
 
 /* Notes, for the recorders that count a frame, that the interpreter stopped reporting its lines. */
 void lines_untold(PyObject *code);

@@ -313,51 +313,6 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 	return &t->frames[i - 1];
 }
 
-static void set_alarm(void)
-{
-	struct recorder *r;
-
-	engine.alarm_pages = INT64_MAX;
-	for (r = engine.enabled; r; r = r->next)
-		if (r->alarm && r->alarm_pages < engine.alarm_pages)
-			engine.alarm_pages = r->alarm_pages;
-}
-
-/* The function of one alarm that is due, with its reference; NULL: none is. */
-static PyObject *take_alarm(const struct thread *t)
-{
-	PyObject *call = NULL;
-	struct recorder *r;
-
-	lines_exclusive_begin();
-	for (r = engine.enabled; r && !call; r = r->next) {
-		if (!r->alarm || t->alarm_rss < r->alarm_pages || !lines_counts(r, t))
-			continue;
-		call = r->alarm;
-		r->alarm = NULL;
-	}
-	set_alarm();
-	lines_exclusive_end();
-	return call;
-}
-
-int lines_alarm(void)
-{
-	struct thread *t = lines_thread_here();
-	PyObject *call, *result;
-
-	/* A call may disable any recorder. One that raises leaves the others for the next line. */
-	while (t && (call = take_alarm(t))) {
-		result = PyObject_CallFunction(call, "L",
-					       (long long)t->alarm_rss * sysconf(_SC_PAGESIZE));
-		Py_DECREF(call);
-		if (!result)
-			return -1;
-		Py_DECREF(result);
-	}
-	return 0;
-}
-
 /* Does what lines_line() does, in a third of the time, where one recorder counts, the frame goes on
  * from one line to another, and the thread has changed nothing meanwhile. False: it has done
  * nothing, since that is not so, or since something is to be looked at. */
@@ -469,6 +424,11 @@ bool lines_inside(void)
 
 /* --- recorders --- */
 
+void lines_alarms_changed(void)
+{
+	engine.alarm_pages = lines_lowest_alarm();
+}
+
 static int enable(struct recorder *r, const struct thread *t)
 {
 	if (r->enabled)
@@ -491,7 +451,7 @@ static int enable(struct recorder *r, const struct thread *t)
 	engine.slow += r->metric != METRIC_RSS;
 	engine.trees += r->estimated && r->children;
 	find_plain();
-	set_alarm();
+	lines_alarms_changed();
 	look();
 	lines_note_deep(r);
 	return 0;
@@ -558,7 +518,7 @@ void lines_disable(struct recorder *r)
 	engine.slow -= r->metric != METRIC_RSS;
 	engine.trees -= r->estimated && r->children;
 	find_plain();
-	set_alarm();
+	lines_alarms_changed();
 	/* From now on frames end unseen. */
 	for (t = engine.enabled ? NULL : threads; t; t = t->next)
 		t->depth = 0;
