@@ -8,7 +8,7 @@
 #   tests/free_threaded.sh 3.14 tsan     the same under ThreadSanitizer, in a folder of its own
 #
 # apt fetches the source and authenticates it; its lists and its cache are ours, so no root is
-# needed and nothing of the system's changes. Only the upstream archive of the source package is
+# needed and nothing of the system's changes. Exit status 77: Debian does not serve the sources. Only the upstream archive of the source package is
 # built: what Debian patches is where things get installed. -O1 and no PGO, for a build of some
 # minutes. What modules want of other libraries is left out, where its headers are missing.
 set -eu
@@ -96,7 +96,12 @@ if [ ! -x "$python" ]; then
 	mkdir -p "$cache"
 	work=$(mktemp -d "$cache/tmp.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
-	if ! (fetch "$work" "python$version" "$suite" && build "$work" "$dest") >"$work/log" 2>&1; then
+	if ! (fetch "$work" "python$version" "$suite") >"$work/log" 2>&1; then
+		tail -n 5 "$work/log" >&2
+		echo "free_threaded.sh: the sources of python$version can't be fetched" >&2
+		exit 77
+	fi
+	if ! (build "$work" "$dest") >"$work/log" 2>&1; then
 		tail -n 5 "$work/log" >&2
 		die "python$version cannot be built"
 	fi

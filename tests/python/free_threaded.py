@@ -5,7 +5,7 @@ without a warning, leaves the GIL off, and all of lines_checks.py holds.
 
   free_threaded.py VERSION       3.13
 
-Exit status 77: such an interpreter can't be built here; the last line says why. `make check-free-threaded` runs more.
+Exit status 77: its sources can't be had here; the last line says so. `make check-free-threaded` runs more.
 """
 import json
 import os
@@ -23,12 +23,12 @@ GIL = "import sys, pymem_bpf.line_profiler; sys.exit(sys._is_gil_enabled())"
 
 
 def interpreter(version):
-    """Its path; SystemExit: it can't be built."""
+    """Its path; SystemExit: it can't be built, or (SKIPPED) its sources can't be had."""
     done = subprocess.run([os.path.join(PROJECT, "tests", "free_threaded.sh"), version], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
     if done.returncode:
         print(done.stderr.decode().strip())
-        sys.exit(SKIPPED)
+        sys.exit(SKIPPED if done.returncode == SKIPPED else 1)
     return done.stdout.decode().strip()
 
 
@@ -43,11 +43,17 @@ def check(python, folder):
         return [built.stdout.decode()]
     if subprocess.run([python, "-W", "error", "-c", GIL], env=env).returncode:
         return ["importing the extension switches the GIL on"]
+    return run_checks(python, env) + run_checks(python, dict(env, PYTHON_GIL="1"))
+
+
+def run_checks(python, env):
     done = subprocess.run([python, os.path.join(HERE, "lines_checks.py")], env=env, stdout=subprocess.PIPE, timeout=SECONDS)
     if done.returncode:
         return ["lines_checks.py ended with status %d" % done.returncode]
     found = json.loads(done.stdout.decode().splitlines()[-1])
-    print("%d checks in %s" % (len(found), python))
+    print("%d checks in %s, PYTHON_GIL=%s" % (len(found), python, env.get("PYTHON_GIL", "")))
+    if not found:
+        return ["lines_checks.py has no checks"]
     return ["%s: %s" % pair for pair in found.items() if pair[1]]
 
 

@@ -301,6 +301,9 @@ void lines_leave_code(struct code *code);
 /* Calls the alarms that are due, each recorder's only once. -1: one has raised an exception. */
 int lines_alarm(void);
 
+/* Is one due for this thread, which has alarm_rss? Inside an event, or exclusive. */
+bool lines_alarm_is_due(const struct thread *t);
+
 /* The lowest alarm of those enabled, in pages; INT64_MAX: none has one. */
 int64_t lines_lowest_alarm(void);
 

@@ -18,6 +18,22 @@ int64_t lines_lowest_alarm(void)
 	return lowest;
 }
 
+static bool is_due(const struct recorder *r, const struct thread *t)
+{
+	return r->alarm && t->alarm_rss >= r->alarm_pages && lines_counts(r, t);
+}
+
+/* That of a recorder of another thread may be lower: then this thread's lines are none of its
+ * concern. */
+bool lines_alarm_is_due(const struct thread *t)
+{
+	const struct recorder *r;
+
+	for (r = lines_recorders(); r && !is_due(r, t); r = r->next)
+		;
+	return r;
+}
+
 /* The function of one alarm that is due, with its reference; NULL: none is. */
 static PyObject *take_alarm(const struct thread *t)
 {
@@ -26,7 +42,7 @@ static PyObject *take_alarm(const struct thread *t)
 
 	lines_exclusive_begin();
 	for (r = lines_recorders(); r && !call; r = r->next) {
-		if (!r->alarm || t->alarm_rss < r->alarm_pages || !lines_counts(r, t))
+		if (!is_due(r, t))
 			continue;
 		call = r->alarm;
 		r->alarm = NULL;

@@ -349,17 +349,13 @@ static inline bool line_plain(struct thread *t, struct frame *f, int line)
 	return true;
 }
 
-bool lines_line(PyObject *object, int line)
+/* What lines_line() does in general. A function of its own, so that the usual case saves no
+ * registers for it. `f`: the innermost frame that is counted, or NULL. */
+static __attribute__((noinline)) bool line_any(struct thread *t, struct frame *f, PyObject *object,
+					       int line)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
-	struct frame *f;
 
-	if (!t)
-		return false;
-	f = t->depth ? &t->frames[t->depth - 1] : NULL;
-	if (f && f->code->object == object && line_plain(t, f, line))
-		return false;
 	if ((!f || f->code->object != object) && !lines_find(object))
 		return false;
 	now = sample_now(t);
@@ -379,10 +375,21 @@ bool lines_line(PyObject *object, int line)
 	if (f->line)
 		run_end(t, f, &now);
 	run_begin(f, line, BY_EVENT, &now);
-	if (now.rss < engine.alarm_pages)
-		return false;
 	t->alarm_rss = now.rss;
-	return true;
+	return now.rss >= engine.alarm_pages && lines_alarm_is_due(t);
+}
+
+bool lines_line(PyObject *object, int line)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
+	struct frame *f;
+
+	if (!t)
+		return false;
+	f = t->depth ? &t->frames[t->depth - 1] : NULL;
+	if (f && f->code->object == object && line_plain(t, f, line))
+		return false;
+	return line_any(t, f, object, line);
 }
 
 void lines_leave(uint64_t number)

@@ -56,15 +56,16 @@ static void fold(struct thread *t)
 	lines_counts_fold(t);
 }
 
-/* A fork copies what is shared: not in the middle of a change. */
+/* A fork copies what is shared, and what threads write: not in the middle of a change, nor of an
+ * event. Python stops all threads before it forks; the C library's fork() does not. */
 static void before_fork(void)
 {
-	pthread_mutex_lock(&list_lock);
+	lines_exclusive_begin();
 }
 
 static void after_fork_in_parent(void)
 {
-	pthread_mutex_unlock(&list_lock);
+	lines_exclusive_end();
 }
 #else
 static void shut_gate(void)
@@ -117,6 +118,7 @@ static void after_fork(void)
 	struct thread *t;
 
 	pthread_mutex_init(&list_lock, NULL);
+	open_gate();
 	for (t = LINES_FREE_THREADED ? list : NULL; t; t = t->next)
 		fold(t);
 	list = this_thread;
