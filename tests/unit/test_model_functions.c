@@ -177,6 +177,7 @@ static void test_ended(void **state)
 	struct model *model = *state;
 	struct model_process *p = add_process(model, 1), *other;
 	char name[32];
+	const struct model_ended_limits limits = {.bytes = 100 * 1000};
 	int gone = 0;
 
 	p->rss_end_bytes = 1000000ll * PAGE;
@@ -188,12 +189,46 @@ static void test_ended(void **state)
 		add(model, other, name, 1, 1, 1);
 	}
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 100 * 1000, nothing, &gone), 0);
+	assert_int_equal(model_gather_ended(model, &limits, nothing, &gone), 0);
 	assert_int_equal(gone, 1);
 	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(model->process_count, 1);
 	assert_string_equal(model->processes[0]->functions[0].location->function, "kept");
 	assert_int_equal(model->processes[0]->functions[0].calls, 1);
+	/* That of the other one is less than its functions need. Which it has not are outside. */
+	assert_int_equal(model->folded_count, 1);
+	assert_in_range(model->folded[0]->function_count, 1, 999);
+	assert_int_equal(model_outside_bytes(model->folded[0]),
+			 (60 - (int64_t)model->folded[0]->function_count) * PAGE);
+}
+
+/* The sum of a program's ended processes has the functions of all of them. */
+static void test_folded(void **state)
+{
+	const struct model_ended_limits limits = {.bytes = 1 << 20, .processes = 1};
+	struct model *model = *state;
+	struct model_process *p;
+	int gone = 0;
+
+	for (int i = 0; i < 5; i++) {
+		p = add_process(model, i + 1);
+		add(model, p, "f", 1, 3, 2);
+		add(model, p, i % 2 ? "odd" : "even", 2, 1, 1);
+		assert_int_equal(model_freeze(model), 0);
+		assert_int_equal(model_gather_ended(model, &limits, nothing, &gone), 0);
+	}
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(gone, 4);
+	assert_int_equal(model->folded_count, 1);
+	p = model->folded[0];
+	assert_true(p->functions_counted);
+	assert_int_equal(p->function_count, 3);
+	assert_int_equal(find(p, "f")->calls, 4);
+	assert_int_equal(find(p, "f")->self_bytes, 8 * PAGE);
+	assert_int_equal(find(p, "f")->return_bytes, 101 * PAGE);
+	assert_int_equal(find(p, "odd")->calls + find(p, "even")->calls, 8);
+	assert_int_equal(model_outside_bytes(p), (4 * 60 - 12) * PAGE);
+	assert_int_equal(find(model->processes[0], "f")->calls, 1);
 }
 
 int main(void)
@@ -204,6 +239,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_program, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_folded, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
