@@ -114,6 +114,7 @@ static void test_apparmor(void **state)
 		{"docker-default (enforce)\n", "docker-default (enforce)", true},
 		{"/usr/bin/a b (complain)\n", "/usr/bin/a b (complain)", false},
 		{"x (kill)\n", "x (kill)", true},
+		{"unconfined-helper (enforce)\n", "unconfined-helper (enforce)", true},
 		{"firefox (unconfined)\n", "", false},
 	};
 	struct hardening h;

@@ -38,7 +38,7 @@ def confined():
 
 
 def enough(before):
-    """Nothing of this keeps the main job from running: the programs are loaded and attached."""
+    """Nothing of this keeps the main job from running: `check` says so, and lines have their known amounts."""
     for name, value in (("kernel/yama/ptrace_scope", "2"), ("kernel/unprivileged_bpf_disabled", "2")):
         write("/proc/sys/" + name, value)
     run("mount", "-o", "remount,hidepid=2", "/proc")
@@ -50,6 +50,12 @@ def enough(before):
                  r"limited AppArmor: pymem-confined \(enforce\)\n +.*--security-opt apparmor=unconfined",
                  r"ok +BPF programs attach"):
         assert re.search("^%s" % line, said, re.MULTILINE), (line, said)
+    with harness.Target([sys.executable], "grow") as target, harness.Tool("-p", target.pid, before=list(before)) as tool:
+        tool.attached()
+        truth = target.go()
+        report = tool.report()
+    report.check_conservation(target.pid)
+    report.check_lines(target.pid, target.path, truth["lines"])
     without = ("setpriv", "--bounding-set", "-sys_ptrace", harness.TOOL, "check")
     assert re.search(r"^MISSING other users' processes: /proc has hidepid=", run(*without, status=3), re.MULTILINE)
 

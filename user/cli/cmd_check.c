@@ -155,6 +155,7 @@ static void check_hardening(struct check *check)
 {
 	struct hardening h;
 	char detail[96], missing[128];
+	bool sees_all;
 
 	hardening_read(&h, "");
 	if (*h.lockdown)
@@ -169,12 +170,13 @@ static void check_hardening(struct check *check)
 		     "all users may load some kinds of programs; pymem-bpf needs no such thing: "
 		     "sysctl kernel.unprivileged_bpf_disabled=2");
 	check_ptrace_scope(check, h.ptrace_scope);
-	snprintf(detail, sizeof(detail), "/proc has hidepid=%s; CAP_SYS_PTRACE sees them all",
-		 h.hidepid);
 	kernel_missing_capabilities(missing, sizeof(missing));
+	sees_all = !strstr(missing, "CAP_SYS_PTRACE");
+	snprintf(detail, sizeof(detail), "/proc has hidepid=%s%s", h.hidepid,
+		 sees_all ? "; CAP_SYS_PTRACE sees them all" : "");
 	if (*h.hidepid)
-		line(check, !strstr(missing, "CAP_SYS_PTRACE"), true, "other users' processes",
-		     detail, "add CAP_SYS_PTRACE, or mount -o remount,hidepid=0 /proc");
+		line(check, sees_all, true, "other users' processes", detail,
+		     "add CAP_SYS_PTRACE, or mount -o remount,hidepid=0 /proc");
 	check_confined_by(check, &h);
 }
 

@@ -61,8 +61,7 @@ static bool read_apparmor(struct hardening *hardening, const char *root)
 	first_line(root, "/proc/self/attr/apparmor/current", text, sizeof(text));
 	if (!*text)
 		first_line(root, "/proc/self/attr/current", text, sizeof(text));
-	if (!*text || !strncmp(text, "unconfined", strlen("unconfined")) ||
-	    strstr(text, " (unconfined)"))
+	if (!*text || !strcmp(text, "unconfined") || strstr(text, " (unconfined)"))
 		return false;
 	hardening->module = "AppArmor";
 	hardening->enforced = !strstr(text, " (complain)");
