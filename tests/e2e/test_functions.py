@@ -246,7 +246,7 @@ def test_launched(function_python):
     if len(function_python.command) > 1:
         pytest.skip("it is started by others, which are followed: test_launch.py")
     path = harness.program_path("calls")
-    with harness.Tool("--functions", "--", *function_python.command, path, stdin=subprocess.DEVNULL,
+    with harness.Tool("--functions", "--", *function_python.command, path, "cold", stdin=subprocess.DEVNULL,
                       env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
         report = tool.report()
     image = report.images(report.pids()[0])[0]
@@ -261,7 +261,7 @@ def test_whole_host(function_python):
     others = [p for p in pythons() if p.name not in called()][:1]
     with harness.Tool("-a", "--functions") as tool:
         tool.attached()
-        with harness.Target(function_python.command, "calls") as target:
+        with harness.Target(function_python.command, "calls", arguments=("cold",)) as target:
             harness.until(lambda: semaphores(target.pid)["function__entry"], "wanted by the profiler")
             tool.polled()
             truth = target.go()

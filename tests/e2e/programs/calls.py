@@ -203,7 +203,8 @@ def amounts(calls, self, total=None):
 
 
 gc.disable()
-work()  # what is made once, where it is needed first, is there from now on
+if "cold" not in sys.argv:
+    work()  # what is made once, where it is needed first, is there from now on
 gc.collect()
 begin()
 work()
