@@ -374,6 +374,7 @@ memory-update:
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render_answer
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render_folded
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_heap_render
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_diff_render
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_diff_page
