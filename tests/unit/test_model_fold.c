@@ -281,27 +281,64 @@ static void test_late(void **state)
 	check(g);
 }
 
-/* Who has said last words stays. */
+static size_t killed(const struct model *model)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < model->process_count; i++)
+		count += model->processes[i]->death != NULL;
+	return count;
+}
+
+/* Who has said last words stays, however little it did. Of a pool that is killed again and again as
+ * many stay as of others. */
 static void test_last_words(void **state)
 {
 	const struct death death = {.signal = 9};
 	struct given *g = *state;
-	size_t killed = 0;
 
 	g->limits.processes = 5;
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 300; i++) {
 		struct model_process *p = begin(g, "a.py");
 
-		add(g, p, "x.py", 7, 100 - i);
-		if (i % 10 == 9)
+		add(g, p, "x.py", 7, 300 - i);
+		if (i % 30 == 29 || i >= 200)
 			assert_int_equal(model_set_death(p, &death, 0), 0);
+		finish(g, p);
+		if (i != 119)
+			continue;
+		check(g);
+		assert_int_equal(killed(g->model), 4);
+		model_clear(g->model);
+	}
+	check(g);
+	assert_in_range(killed(g->model), 4, 5);
+	assert_true(g->model->process_count <= 10);
+}
+
+/* The sum has a note of its own, when who had it is gone; it counts a long command line. */
+static void test_texts(void **state)
+{
+	struct given *g = *state;
+	struct book *book = book_of(g->model);
+	char *script = malloc(60001);
+
+	memset(script, 'a', 60000);
+	script[60000] = 0;
+	g->limits.processes = 1;
+	for (int i = 0; i < 10; i++) {
+		struct model_process *p = begin(g, script);
+
+		add(g, p, "x.py", 7, 10 + i);
+		if (i % 3 == 1)
+			p->note = strdup("it can't be examined");
 		finish(g, p);
 	}
 	check(g);
-	for (size_t i = 0; i < g->model->process_count; i++)
-		killed += g->model->processes[i]->death != NULL;
-	assert_int_equal(killed, 10);
-	assert_true(g->model->process_count <= 15);
+	assert_int_equal(g->model->folded_count, 1);
+	assert_string_equal(g->model->folded[0]->note, "it can't be examined");
+	assert_in_range(book->folding_bytes, 60000, 70000);
+	free(script);
 }
 
 /* Of too many lines the smallest are in one. */
@@ -500,10 +537,10 @@ static void test_diff(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_one_by_one), TEST(test_programs), TEST(test_late),
-		TEST(test_last_words), TEST(test_lines),    TEST(test_many_programs),
-		TEST(test_memory),     TEST(test_no_room),  TEST(test_groups),
-		TEST(test_diff),       TEST(test_all),
+		TEST(test_one_by_one),	  TEST(test_programs), TEST(test_late),
+		TEST(test_last_words),	  TEST(test_texts),    TEST(test_lines),
+		TEST(test_many_programs), TEST(test_memory),   TEST(test_no_room),
+		TEST(test_groups),	  TEST(test_diff),     TEST(test_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

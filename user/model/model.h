@@ -486,7 +486,7 @@ int model_freeze(struct model *model);
 /* What is kept of processes that have ended. */
 struct model_ended_limits {
 	size_t bytes; /* memory, about: of those that are kept one by one and of model.folded */
-	/* The most of one program that are kept one by one, beside those with last words; 0: any
+	/* The most of one program that are kept one by one, and as many with last words; 0: any
 	 * number. A quarter of the bytes is for model.folded. */
 	size_t processes;
 	size_t all; /* the same of all programs together */

@@ -105,7 +105,7 @@ static int compare(const void *left, const void *right)
 
 struct crowd { /* frozen processes of one program */
 	const struct model_process *first;
-	size_t count, kept; /* of those without last words */
+	size_t kept[2]; /* without last words, and with some */
 };
 
 struct crowds {
@@ -132,7 +132,6 @@ static int place(struct book *book, struct crowds *crowds, size_t i)
 		crowds->list[crowds->count++] = (struct crowd){.first = process};
 	}
 	crowds->of[i] = index;
-	crowds->list[index].count += !process->death;
 	return 0;
 }
 
@@ -155,7 +154,8 @@ static int gather_one(struct gathering *g, struct model_process *process)
 	return model_fold(g->book, process, number, g->limits->bytes / 4);
 }
 
-/* Gathers the smallest of each crowd, a quarter more than necessary. The processes are sorted. */
+/* Gathers the smallest of each crowd. Each has a quarter less than the limit then, so that this
+ * does not happen again before a quarter of the limit has ended. The processes are sorted. */
 static int thin_out(struct gathering *g, struct crowds *crowds)
 {
 	struct book *book = g->book;
@@ -165,20 +165,20 @@ static int thin_out(struct gathering *g, struct crowds *crowds)
 	for (i = 0; i < book->frozen_count; i++) {
 		struct model_process *process = book->frozen[i];
 		struct crowd *crowd = &crowds->list[crowds->of[i]];
+		bool killed = process->death != NULL;
 
-		if (!err && !process->death && crowd->count > most &&
-		    crowd->kept >= most - most / 4) {
+		if (!err && crowd->kept[killed] >= most - most / 4) {
 			err = gather_one(g, process);
 			continue;
 		}
-		crowd->kept += !process->death;
+		crowd->kept[killed]++;
 		book->frozen[kept++] = process;
 	}
 	book->frozen_count = kept;
 	book->frozen_most = 0;
-	for (i = 0; i < crowds->count; i++)
-		if (crowds->list[i].kept > book->frozen_most)
-			book->frozen_most = crowds->list[i].kept;
+	for (i = 0; i < 2 * crowds->count; i++)
+		if (crowds->list[i / 2].kept[i % 2] > book->frozen_most)
+			book->frozen_most = crowds->list[i / 2].kept[i % 2];
 	return err;
 }
 

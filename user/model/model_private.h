@@ -75,8 +75,7 @@ struct folding {
 	uint64_t number;     /* from 1 on, never used again */
 	struct table table;  /* of lines by place; none if they may have been sorted since */
 	size_t room;	     /* of lines */
-	size_t others; /* index of the line of all others, if there is a table; SIZE_MAX: none */
-	size_t bytes;  /* its memory */
+	size_t bytes;	     /* its memory */
 };
 
 struct book {
@@ -95,7 +94,7 @@ struct book {
 	size_t frozen_bytes;		/* their memory */
 	size_t frozen_new, frozen_most; /* since crowds were looked for; of one program, then */
 	struct folding *foldings;
-	size_t folding_count, folding_room, folded_room, folding_bytes;
+	size_t folding_count, folding_room, folding_bytes;
 	uint64_t folding_last; /* the last number */
 	size_t folding_lines;  /* the most lines that one may have */
 };
@@ -216,13 +215,23 @@ int model_sum_line(struct model_line *line, const struct model_line *more);
 /* Adds all figures but lines, trees and files. */
 void model_sum_process(struct model_process *sum, const struct model_process *more);
 
-/* model_fold.c. Rough memory of a frozen process. */
+/* model_fold_lines.c. Rough memory of a process's texts; of a frozen process. */
+size_t model_text_bytes(const struct model_process *process);
 size_t model_frozen_bytes(const struct model_process *process);
-/* Which folding the process would be in: its number, of a new one if need be; 0: none. */
+/* Adds the lines, or the functions, of a process to a sum. 0 or -ENOMEM: not all are in it. */
+int model_fold_lines(struct book *book, struct folding *f, const struct model_process *more);
+int model_fold_functions(struct book *book, struct folding *f, struct model_process *more);
+/* Leaves so many lines, of which the last is all others, and so many functions. 0 or -ENOMEM. */
+int model_fold_cut(struct book *book, struct folding *f, size_t most);
+size_t model_fold_lines_most(const struct book *book);
+/* Of the lines: who reads the model may sort them. */
+void model_fold_drop_table(struct folding *f);
+/* Makes the sum's tree: each line is a stack whose callers are missing. 0 or -ENOMEM. */
+int model_fold_tree(struct model_process *sum);
+/* model_fold.c. Which folding the process would be in: its number, of a new one if need be. */
 uint64_t model_fold_number(struct book *book, const struct model_process *process);
-/* Adds the process to the folding of that number, or if that is 0 to none, and to the sums of all;
- * frees it. The foldings stay within `most` bytes. 0 or -ENOMEM: then lines of it are in the
- * folding's others. */
+/* Adds the process to the folding of that number, and to the sums of all; frees it. The foldings
+ * stay within `most` bytes. 0 or -ENOMEM: then lines of it may be missing. */
 int model_fold(struct book *book, struct model_process *process, uint64_t number, size_t most);
 /* Makes the trees of the foldings anew, if trees are kept, and sorts them. 0 or -ENOMEM. */
 int model_fold_settle(struct book *book);
