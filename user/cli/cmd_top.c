@@ -118,6 +118,7 @@ static int new_profiler(struct top *top)
 				.verbosity = o->verbosity,
 			},
 		.ended_bytes = o->ended_bytes,
+		.ended_processes = ENDED_PROCESSES,
 		.gather_imports = true,
 		.shares = o->all,
 	};
@@ -239,7 +240,9 @@ static int check(const struct command *command, void *options)
 	return 0;
 }
 
-#define AT(field) OPTION_AT(struct top_options, field)
+/* Rows of the screen are not folded: what has ended is limited by its memory only. */
+#define ENDED_PROCESSES (1u << 20)
+#define AT(field)	OPTION_AT(struct top_options, field)
 
 static const struct option_row rows[] = {
 	ROW_PIDS(struct top_options, "watch these processes, or those of a program of that name",
