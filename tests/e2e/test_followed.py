@@ -146,7 +146,7 @@ def test_forks_that_found_the_ring_full(system):
     """No message told of them: their records do."""
     with program(system.command, FULL, 3, 0) as (process, lines):
         lines.next()
-        with Tool("-p", process.pid, "--ring-size", "64", "--max-processes", 2048) as tool:
+        with Tool("-p", process.pid, "--ring-size", "64", "--max-processes", 2048, "--ended-processes", 2048) as tool:
             tool.attached()
             with stopped(tool):
                 tell(process, b"GO\n")
