@@ -195,12 +195,12 @@ static __always_inline __u32 left_unseen(struct line_event *e, const struct ente
 		back = back_of_shim(e->p, back);
 	if (ls->unsure) {
 		ls->unsure = 0;
-		depth = find_frame(ls, c->back) ?: find_frame(ls, back);
+		depth = DEPTH_OF(ls, c->back) ?: DEPTH_OF(ls, back);
 		if (depth)
-			unwind(ls, e->th, depth, e->rss);
-		return find_frame(ls, c->frame);
+			LEAVE_TO(ls, e->th, depth, e->rss);
+		return DEPTH_OF(ls, c->frame);
 	}
-	return back == top ? 0 : find_frame(ls, c->frame);
+	return back == top ? 0 : DEPTH_OF(ls, c->frame);
 }
 
 /* Names the code of f, of which `c` tells. */
@@ -239,7 +239,7 @@ static __always_inline int call_begin(void)
 	entered_read(e.p, e.ls, &c);
 	depth = left_unseen(&e, &c);
 	if (depth)
-		unwind(e.ls, e.th, depth - 1, e.rss);
+		LEAVE_TO(e.ls, e.th, depth - 1, e.rss);
 	f = frame_push(&e, c.frame, 0);
 	if (!f)
 		return 0;
@@ -288,7 +288,7 @@ static __always_inline int call_end(struct pt_regs *ctx)
 	}
 	depth = e.ls->depth;
 	if (!depth || frame_at(e.ls, depth - 1)->frame != frame)
-		depth = find_frame(e.ls, frame);
+		depth = DEPTH_OF(e.ls, frame);
 	if (!depth) {
 		miss_unseen(&e, ctx);
 		return 0;
@@ -300,7 +300,7 @@ static __always_inline int call_end(struct pt_regs *ctx)
 	if (depth == e.ls->depth)
 		leave_top(e.ls, e.th, e.rss);
 	else
-		unwind(e.ls, e.th, depth - 1, e.rss);
+		LEAVE_TO(e.ls, e.th, depth - 1, e.rss);
 	e.th->line_peak = e.rss;
 	return 0;
 }

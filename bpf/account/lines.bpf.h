@@ -285,4 +285,36 @@ static __noinline __u32 find_frame(struct pymem_line_stack *ls, __u64 frame)
 	return c.depth <= PYMEM_LINE_FRAMES ? c.depth : 0;
 }
 
+/* The same two for programs that need them in several places: verified once where loops are
+ * followed. */
+#ifdef PYMEM_LEGACY
+SEPARATE __u64 depth_once(__u64 tid, __u64 frame)
+{
+	struct pymem_line_stack *ls;
+	__u32 key = tid;
+
+	ls = bpf_map_lookup_elem(&line_stacks, &key);
+	return ls ? find_frame(ls, frame) : 0;
+}
+
+SEPARATE __u64 unwind_once(__u64 tid, __u64 keep, __u64 rss)
+{
+	struct pymem_line_stack *ls;
+	struct pymem_thread *th;
+	__u32 key = tid;
+
+	ls = bpf_map_lookup_elem(&line_stacks, &key);
+	th = bpf_map_lookup_elem(&threads, &key);
+	if (ls && th)
+		unwind(ls, th, keep, rss);
+	return 0;
+}
+
+#define DEPTH_OF(ls, frame)	    ((__u32)depth_once((ls)->tid, frame))
+#define LEAVE_TO(ls, th, keep, rss) unwind_once((ls)->tid, keep, rss)
+#else
+#define DEPTH_OF(ls, frame)	    find_frame(ls, frame)
+#define LEAVE_TO(ls, th, keep, rss) unwind(ls, th, keep, rss)
+#endif
+
 #endif
