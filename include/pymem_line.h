@@ -78,7 +78,7 @@ struct pymem_line_stack {
 	__u64 arguments[2];  /* of the present event: place_of() */
 	__s64 settled_pages; /* by function: the thread's net_pages at its last event */
 	__u32 unread;	     /* by function: entries at which the frame could not be read */
-	__u32 unsure;	     /* by function: a return could not be told, so which frame is on top? */
+	__u32 unsure; /* by function: a return could not be told, so which frame is on top? */
 	__u8 head[PYMEM_LINE_HEAD]; /* of the present event: what was read of one structure */
 	struct pymem_line_name names[PYMEM_LINE_NAMES]; /* by function */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];

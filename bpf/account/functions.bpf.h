@@ -137,8 +137,7 @@ static __noinline int entered_read(struct pymem_proc *p, struct pymem_line_stack
 		return 0;
 	py = layout_of(layout);
 	size = py->frame_size;
-	if (size > sizeof(ls->head) ||
-	    bpf_probe_read_user(ls->head, size, (const void *)c->frame))
+	if (size > sizeof(ls->head) || bpf_probe_read_user(ls->head, size, (const void *)c->frame))
 		return 0;
 	c->code = LOAD_HEAD(ls, py->frame_code);
 	if (py->flags & PY_EXECUTABLE_TAGGED)
@@ -146,8 +145,7 @@ static __noinline int entered_read(struct pymem_proc *p, struct pymem_line_stack
 	c->back = LOAD_HEAD(ls, py->frame_back);
 	c->how = entering(ls, py);
 	size = layout->code_size;
-	if (size > sizeof(ls->head) ||
-	    bpf_probe_read_user(ls->head, size, (const void *)c->code))
+	if (size > sizeof(ls->head) || bpf_probe_read_user(ls->head, size, (const void *)c->code))
 		return 0;
 	if (c->how == ENTERS_CALL && py->flags & PY_INSTR_POINTER &&
 	    !(py->flags & PY_ENTRY_AT_RESUME) &&

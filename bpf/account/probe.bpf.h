@@ -97,8 +97,8 @@ out:
 	return first;
 }
 
-/* By function: what the thread has changed since its last event, the topmost function did itself. If
- * that could not be named yet, it is tried again, and the amount waits for it. */
+/* By function: what the thread has changed since its last event, the topmost function did itself.
+ * If that could not be named yet, it is tried again, and the amount waits for it. */
 static __always_inline void self_settle(struct pymem_proc *p, struct pymem_line_stack *ls,
 					struct pymem_thread *th, bool nameable)
 {

@@ -78,7 +78,8 @@ static int attach_site(struct session *session, pid_t pid, const char *file,
 	return err;
 }
 
-/* To count functions, the line probe's semaphore may have to be up, but its events are of no use. */
+/* To count functions, the line probe's semaphore may have to be up, but its events are of no use.
+ */
 static int attach_all(struct session *session, pid_t pid, const char *file,
 		      const struct elf_probe_sites *sites)
 {

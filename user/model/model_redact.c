@@ -97,7 +97,8 @@ static int find_last_names(struct redaction *r, const struct model_process *proc
 	return err;
 }
 
-/* Files of lines and functions are looked for as their processes see them. Others are in no report. */
+/* Files of lines and functions are looked for as their processes see them. Others are in no report.
+ */
 static int find_names(struct redaction *r)
 {
 	struct model *model = &r->book->pub;
