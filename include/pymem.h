@@ -375,7 +375,8 @@ struct pymem_cpu {
 struct pymem_layout {
 	__u16 tstate_size;
 	__u16 code_size;
-	__u32 pad;
+	/* The part of a thread state that has its thread's id and its frame. */
+	__u16 tstate_from, tstate_part;
 	struct py_layout py;
 };
 

@@ -44,7 +44,10 @@ enum pymem_line_how {
 /* A frame that a thread is in, and the line that it runs. */
 struct pymem_line_frame {
 	__u64 frame; /* its address */
-	__u64 name;  /* of its function, as the probes give it: an address */
+	union {
+		__u64 name;	 /* of its function, as the probes give it: an address */
+		__s64 own_pages; /* by function: what it changed itself while it had no name */
+	};
 	__u64 code;
 	__u64 fingerprint; /* 0: not known yet */
 	__s32 line;	   /* 0: none yet */
@@ -55,6 +58,15 @@ struct pymem_line_frame {
 };
 
 #define PYMEM_LINE_FRAMES 128
+#define PYMEM_LINE_HEAD	  256 /* bytes */
+#define PYMEM_LINE_NAMES  16  /* a power of two */
+
+/* A code object that the thread has named, and what told then that it was that one. */
+struct pymem_line_name {
+	__u64 code;
+	__u64 head; /* functions.bpf.h */
+	__u64 fingerprint;
+};
 
 /* Frames of one thread, outermost first. */
 struct pymem_line_stack {
@@ -65,6 +77,10 @@ struct pymem_line_stack {
 	__u32 tid;	     /* 6.1 and older: its key */
 	__u64 arguments[2];  /* of the present event: place_of() */
 	__s64 settled_pages; /* by function: the thread's net_pages at its last event */
+	__u32 unread;	     /* by function: entries at which the frame could not be read */
+	__u32 unsure; /* by function: a return could not be told, so which frame is on top? */
+	__u8 head[PYMEM_LINE_HEAD]; /* of the present event: what was read of one structure */
+	struct pymem_line_name names[PYMEM_LINE_NAMES]; /* by function */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
 };
 

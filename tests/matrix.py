@@ -64,7 +64,8 @@ TESTS = {
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
     "e2e/test_functions.py": dict.fromkeys((
-        "test_counted", "test_engines_agree", "test_separate_runs_agree", "test_amounts_on_lines",
+        "test_counted", "test_peak_and_return", "test_forked_meanwhile", "test_listed", "test_engines_agree",
+        "test_separate_runs_agree", "test_amounts_on_lines",
         "test_threads_do_not_mix", "test_beyond_the_stack", "test_running_before", "test_thrown_into", "test_children",
         "test_more_than_there_is_room_for", "test_launched", "test_whole_host", "test_table", "test_few_rows", "test_one_function", "test_csv",
         "test_recorded", "test_no_probes", "test_lines_name_functions", "test_no_event_for_lines",

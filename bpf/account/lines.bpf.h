@@ -182,23 +182,6 @@ static __always_inline void run_pages(struct pymem_line_stack *ls, __u32 index,
 		__sync_fetch_and_add(&line->row_pages, pages);
 }
 
-/* By function: what the thread has changed since its last event, the topmost function did
- * itself. */
-static __always_inline void self_settle(struct pymem_line_stack *ls, struct pymem_thread *th)
-{
-	__s64 pages = th->net_pages - ls->settled_pages;
-	struct pymem_line *line;
-
-	if (!pages)
-		return;
-	ls->settled_pages = th->net_pages;
-	if (!ls->depth)
-		return;
-	line = line_of(ls, frame_at(ls, ls->depth - 1));
-	if (line)
-		__sync_fetch_and_add(&line->row_pages, pages);
-}
-
 /* Ends the run of the frame at `index`, the topmost that still runs. */
 static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __s64 net_pages,
 				    __u64 stretch_peak, __u64 rss)
@@ -217,6 +200,8 @@ static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __
 		return;
 	if (f->how != PYMEM_LINE_RESUMED)
 		__sync_fetch_and_add(&line->runs, 1);
+	if (by_function && f->own_pages)
+		__sync_fetch_and_add(&line->row_pages, f->own_pages);
 	run_pages(ls, index, line, pages);
 	raise(&line->usage_pages, rss);
 	raise(&line->peak_pages, peak);
@@ -246,6 +231,16 @@ LOOP_BODY unwind_step(__u32 i __attribute__((unused)), struct unwinding *c)
 	if (ls->depth <= c->keep || ls->depth > PYMEM_LINE_FRAMES)
 		return 1;
 	run_end(ls, ls->depth - 1, c->th->net_pages, c->th->line_peak, c->rss);
+	ls->depth--;
+	return 0;
+}
+
+/* Ends the run of the topmost frame. Most returns are of it, and need no loop. */
+static __noinline int leave_top(struct pymem_line_stack *ls, struct pymem_thread *th, __u64 rss)
+{
+	if (!ls || !th || !ls->depth || ls->depth > PYMEM_LINE_FRAMES)
+		return 0;
+	run_end(ls, ls->depth - 1, th->net_pages, th->line_peak, rss);
 	ls->depth--;
 	return 0;
 }
@@ -289,5 +284,37 @@ static __noinline __u32 find_frame(struct pymem_line_stack *ls, __u64 frame)
 	LOOP(PYMEM_LINE_FRAMES, find_step, &c);
 	return c.depth <= PYMEM_LINE_FRAMES ? c.depth : 0;
 }
+
+/* The same two for programs that need them in several places: verified once where loops are
+ * followed. */
+#ifdef PYMEM_LEGACY
+SEPARATE __u64 depth_once(__u64 tid, __u64 frame)
+{
+	struct pymem_line_stack *ls;
+	__u32 key = tid;
+
+	ls = bpf_map_lookup_elem(&line_stacks, &key);
+	return ls ? find_frame(ls, frame) : 0;
+}
+
+SEPARATE __u64 unwind_once(__u64 tid, __u64 keep, __u64 rss)
+{
+	struct pymem_line_stack *ls;
+	struct pymem_thread *th;
+	__u32 key = tid;
+
+	ls = bpf_map_lookup_elem(&line_stacks, &key);
+	th = bpf_map_lookup_elem(&threads, &key);
+	if (ls && th)
+		unwind(ls, th, keep, rss);
+	return 0;
+}
+
+#define DEPTH_OF(ls, frame)	    ((__u32)depth_once((ls)->tid, frame))
+#define LEAVE_TO(ls, th, keep, rss) unwind_once((ls)->tid, keep, rss)
+#else
+#define DEPTH_OF(ls, frame)	    find_frame(ls, frame)
+#define LEAVE_TO(ls, th, keep, rss) unwind(ls, th, keep, rss)
+#endif
 
 #endif

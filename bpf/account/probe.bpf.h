@@ -13,6 +13,10 @@
 
 #include <bpf/bpf_tracing.h>
 
+/* 8 bytes, or 4, at an offset of the structure that was read into ls->head. */
+#define LOAD_HEAD(ls, offset)	LOAD((ls)->head, offset, PYMEM_LINE_HEAD - 1)
+#define LOAD_HEAD_4(ls, offset) (*(__u32 *)((ls)->head + ((offset) & (PYMEM_LINE_HEAD - 4))))
+
 /* Takes the scratch area for p. NULL: it is taken. */
 static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
 {
@@ -25,16 +29,45 @@ static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
 	return s;
 }
 
-/* Names f's code object and hands it over, if that can be done now. Its first line, or 0. */
-static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame *f)
+/* Where the thread remembers the name of the code object at `code`, or of another one. */
+static __always_inline struct pymem_line_name *name_of(struct pymem_line_stack *ls, __u64 code)
+{
+	return &ls->names[(code * MIX1 >> 32) & (PYMEM_LINE_NAMES - 1)];
+}
+
+/* Hands over the code object whose head is in s->code, unless the thread has done so. 0: done. */
+static __always_inline __u64 name_announce(struct pymem_proc *p, struct pymem_line_stack *ls,
+					   struct scratch *s, __u64 code, __u64 fingerprint)
+{
+	struct pymem_line_name *name = name_of(ls, code);
+	__u64 failed;
+
+	if (by_function && name->code == code && name->fingerprint == fingerprint &&
+	    name->head == p->id)
+		return 0;
+	announce_begin(s, p);
+	failed = announce_once(code, fingerprint);
+	announce_end(s, p);
+	if (by_function && !failed) {
+		name->code = code;
+		name->head = p->id;
+		name->fingerprint = fingerprint;
+	}
+	return failed;
+}
+
+/* Names f's code object and hands it over, if that can be done now. Its first line, or 0. A frame
+ * that is known to run other code by now has been left. */
+static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_stack *ls,
+				   struct pymem_line_frame *f)
 {
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
-	__u64 code = 0, fingerprint, failed;
+	__u64 code = 0, fingerprint;
 	struct scratch *s;
 	__s32 first = 0;
 
-	if (!p || !f)
+	if (!p || !ls || !f)
 		return 0;
 	s = scratch_take(p);
 	if (!s)
@@ -47,43 +80,74 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 		goto out;
 	if (py->flags & PY_EXECUTABLE_TAGGED)
 		code &= ~7ULL;
+	if (by_function && f->code && f->code != code)
+		goto out;
 	fingerprint = code_fingerprint(code);
 	if (!fingerprint)
 		goto out;
 	first = code_first_line(s, py);
-	announce_begin(s, p);
-	failed = announce_once(code, fingerprint);
-	announce_end(s, p);
-	if (failed)
+	if (name_announce(p, ls, s, code, fingerprint))
 		goto out;
 	f->code = code;
 	f->fingerprint = fingerprint;
-	f->file = LOAD_CODE(s, py, filename) >> 4; /* objects lie 16 bytes apart */
+	if (!by_function)
+		f->file = LOAD_CODE(s, py, filename) >> 4; /* objects lie 16 bytes apart */
 out:
 	s->busy = 0;
 	return first;
 }
 
+/* By function: what the thread has changed since its last event, the topmost function did itself.
+ * If that could not be named yet, it is tried again, and the amount waits for it. */
+static __always_inline void self_settle(struct pymem_proc *p, struct pymem_line_stack *ls,
+					struct pymem_thread *th, bool nameable)
+{
+	__s64 pages = th->net_pages - ls->settled_pages;
+	struct pymem_line_frame *f;
+	struct pymem_line *line;
+
+	if (!pages)
+		return;
+	ls->settled_pages = th->net_pages;
+	if (!ls->depth || ls->unsure)
+		return;
+	f = frame_at(ls, ls->depth - 1);
+	f->own_pages += pages;
+	if (!f->fingerprint && nameable)
+		frame_name(p, ls, f);
+	if (!f->fingerprint)
+		return;
+	line = line_of(ls, f);
+	if (line)
+		__sync_fetch_and_add(&line->row_pages, f->own_pages);
+	f->own_pages = 0;
+}
+
 /* The frame that the thread runs, as the interpreter has it. 0, or 1 if it can't be read. */
-static __noinline int frame_now(struct pymem_proc *p, struct pymem_thread *th, __u64 *frame)
+static __noinline int frame_now(struct pymem_proc *p, struct pymem_line_stack *ls,
+				struct pymem_thread *th, __u64 *frame)
 {
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
-	__u32 index;
-	__u64 id = 0, value = 0;
+	__u32 index, from, part;
+	__u64 value = 0;
 	struct scratch *s;
 	int err;
 
-	if (!p || !th || !frame)
+	if (!p || !ls || !th || !frame)
 		return 1;
 	index = p->layout;
 	layout = bpf_map_lookup_elem(&layouts, &index);
 	if (!layout)
 		return 1;
 	py = layout_of(layout);
-	if (th->tstate && !p->multi && !read_u64(&id, th->tstate + py->tstate_thread_id) &&
-	    is_thread_id(id, current_thread_pointer())) {
-		if (read_u64(&value, th->tstate + py->tstate_frame) || !value)
+	from = layout->tstate_from;
+	part = layout->tstate_part;
+	if (th->tstate && !p->multi && part <= sizeof(ls->head) &&
+	    !bpf_probe_read_user(ls->head, part, (const void *)(th->tstate + from)) &&
+	    is_thread_id(LOAD_HEAD(ls, py->tstate_thread_id - from), current_thread_pointer())) {
+		value = LOAD_HEAD(ls, py->tstate_frame - from);
+		if (!value)
 			return 1;
 		if (py->flags & PY_TSTATE_CFRAME && read_u64(&value, value + py->cframe_frame))
 			return 1;
@@ -246,10 +310,12 @@ static __always_inline bool event_begin(struct line_event *e, bool line)
 		e->ls->depth = 0;
 		e->ls->collecting = 0;
 		e->ls->settled_pages = e->th->net_pages;
+		e->ls->unread = 0;
+		e->ls->unsure = 0;
 	}
 	settle_caches(e->p, e->th, task);
 	if (by_function)
-		self_settle(e->ls, e->th);
+		self_settle(e->p, e->ls, e->th, true);
 	e->rss = proc_rss(e->p);
 	return true;
 }
@@ -299,7 +365,7 @@ static __always_inline struct pymem_line_frame *frame_resync(struct line_event *
 	__u64 frame = 0;
 	__u32 depth;
 
-	if (frame_now(e->p, e->th, &frame)) {
+	if (frame_now(e->p, e->ls, e->th, &frame)) {
 		miss(PYMEM_LINE_MISS_UNREADABLE);
 		return NULL;
 	}

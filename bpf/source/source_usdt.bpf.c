@@ -33,7 +33,7 @@ int line(struct pt_regs *ctx)
 	if (!f)
 		return 0;
 	if (!f->fingerprint)
-		frame_name(e.p, f);
+		frame_name(e.p, e.ls, f);
 	/* A function's first line may be told twice: by the entry, and by a line event. */
 	if (f->how == PYMEM_LINE_ENTRY && f->line == (__s32)number && f->fingerprint) {
 		f->how = PYMEM_LINE_EVENT;
@@ -60,7 +60,7 @@ int function_entry(struct pt_regs *ctx)
 		return call_begin();
 	if (!event_begin(&e, false))
 		return 0;
-	if (frame_now(e.p, e.th, &frame)) {
+	if (frame_now(e.p, e.ls, e.th, &frame)) {
 		miss(PYMEM_LINE_MISS_UNREADABLE);
 		return 0;
 	}
@@ -72,7 +72,7 @@ int function_entry(struct pt_regs *ctx)
 	f = frame_push(&e, frame, name);
 	if (!f)
 		return 0;
-	first = frame_name(e.p, f);
+	first = frame_name(e.p, e.ls, f);
 	run_begin(f, e.th, number,
 		  first && (__s32)number != first ? PYMEM_LINE_RESUMED : PYMEM_LINE_ENTRY, e.rss);
 	return 0;
@@ -92,7 +92,7 @@ int function_return(struct pt_regs *ctx)
 	place_of(ctx, e.ls, &name, &number);
 	depth = e.ls->depth;
 	if (!frame_top(&e, name)) {
-		if (frame_now(e.p, e.th, &frame)) {
+		if (frame_now(e.p, e.ls, e.th, &frame)) {
 			miss(PYMEM_LINE_MISS_UNREADABLE);
 			return 0;
 		}
@@ -122,6 +122,7 @@ SEC("uprobe")
 int gc_done(struct pt_regs *ctx __attribute__((unused)))
 {
 	struct line_event e = {};
+	struct pymem_line_frame *f;
 	struct pymem_line *line;
 	__u32 depth;
 
@@ -131,7 +132,10 @@ int gc_done(struct pt_regs *ctx __attribute__((unused)))
 	depth = e.ls->depth;
 	if (!depth)
 		return 0;
-	line = line_of(e.ls, frame_at(e.ls, depth - 1));
+	f = frame_at(e.ls, depth - 1);
+	if (by_function && !f->fingerprint)
+		frame_name(e.p, e.ls, f);
+	line = line_of(e.ls, f);
 	if (!line)
 		return 0;
 	__sync_fetch_and_add(&line->collections, 1);
@@ -153,7 +157,7 @@ static __always_inline void runs_end(struct task_struct *task)
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (p && p->id == ls->proc) {
 		if (by_function)
-			self_settle(ls, th);
+			self_settle(p, ls, th, false);
 		unwind(ls, th, 0, proc_rss(p));
 	}
 	ls->depth = 0;

@@ -31,6 +31,7 @@ SESSIONS = {
         ("pymem-bpf -p PID -d 3 -q -f render", scenes.service),
         ("pymem-bpf --lines --peak -q -f sum_of_lists -- /usr/bin/python3 -c "
          "'from mprun_demo import sum_of_lists; sum_of_lists(1000000)'", scenes.launched),
+        ("pymem-bpf --functions -p PID -d 5 -n 3 -q", scenes.service),
         ("pymem-bpf -q -n 3 -s cow -- /usr/bin/python3 prefork.py", scenes.launched),
         ("pymem-bpf -a -d 10s", scenes.host),
         ("pymem-bpf ps", scenes.host),

@@ -38,9 +38,8 @@ def functions_of(python, name, *arguments):
 
 
 def check_functions(image):
-    """What functions changed themselves, and what was changed in none of them, is what the kernel reports."""
-    change = image["rss_end_bytes"] - image["rss_start_bytes"]
-    assert change == sum(f["self_bytes"] for f in image["functions"]) + image["outside_functions_bytes"]
+    """What holds of any process. What is in no function is the rest, so only the truth of a program can tell
+    whether it is right."""
     seen = [(f["file"], f["line"], f["function"]) for f in image["functions"]]
     assert len(seen) == len(set(seen)), "a function has one row"
     for function in image["functions"]:
@@ -101,6 +100,19 @@ def test_counted(function_python):
     assert high["peak_bytes"] - high["return_bytes"] >= truth["high"] - 2 * (1 << 20), high
     assert work["peak_bytes"] >= high["peak_bytes"] and work["calls"] == 1
     assert abs(work["total_bytes"]) <= 8 * SLACK, work
+    assert abs(image["outside_functions_bytes"]) <= SLACK, image["outside_functions_bytes"]
+
+
+def test_peak_and_return(function_python):
+    """RSS while a function ran and at its return, from below and from above: what was kept until then is known."""
+    target, _, report = functions_of(function_python, "calls")
+    image = report.image(target.pid)
+    # In blocks: what work() has kept when the function returns, and how much more it had meanwhile.
+    for name, kept, more in (("idle", 0, 0), ("both", 5, 0), ("lazily", 15, 0), ("recurse", 20, 0), ("high", 53, 19)):
+        row = function_of(image, target, name)
+        at_return = image["rss_start_bytes"] + kept * ((1 << 20) + PAGE)
+        assert abs(row["return_bytes"] - at_return) <= 2 * SLACK, (name, at_return, row)
+        assert abs(row["peak_bytes"] - at_return - (more << 20)) <= 2 * SLACK, (name, at_return, row)
 
 
 def test_engines_agree(function_python):
@@ -241,6 +253,17 @@ def test_children(function_python):
     assert abs(row["self_bytes"] - (truth["runs"] << 20)) <= 3 * SLACK
 
 
+def test_forked_meanwhile(function_python):
+    """Functions that were entered before the fork are in no row of the child; what they call there is."""
+    target, truth, report = functions_of(function_python, "calls_fork")
+    assert function_of(report.image(target.pid), target, "split")["calls"] == 1
+    child = report.images(truth["child"])[0]
+    check_truth(function_python, target, truth, child)
+    assert not function_of(child, target, "split")
+    # A fork's page tables lack what can be had from files.
+    assert -SLACK <= child["outside_functions_bytes"] - truth["before"] <= 8 << 20, child["outside_functions_bytes"]
+
+
 def test_launched(function_python):
     """`-- CMD`: from the first call on, where the command is the interpreter itself."""
     if len(function_python.command) > 1:
@@ -321,7 +344,7 @@ def test_one_function(some_function_python, name):
 
 
 def test_csv(some_function_python):
-    """The rows of functions, and what is in none: together the change."""
+    """The rows of functions, and what is in none: as much as the program took, and nothing besides."""
     with harness.Target(some_function_python.command, "calls") as target:
         with harness.Tool("--functions", "-p", target.pid, "--format", "csv", output=False) as tool:
             tool.attached()
@@ -330,8 +353,10 @@ def test_csv(some_function_python):
             found = list(csv.DictReader(io.StringIO(tool.stdout().decode())))
         assert target.end() == 0
     of_functions = [r for r in found if r["row"] == "function"]
-    change = sum(int(r["increment_bytes"]) for r in found if r["increment_bytes"])
-    assert sum(int(r["self_bytes"]) for r in of_functions) == change
+    outside = [r for r in of_functions if not r["file"]]  # there is no row of nothing
+    assert len(outside) <= 1 and all(abs(int(r["self_bytes"])) <= SLACK for r in outside), outside
+    own = sum(int(r["self_bytes"]) for r in of_functions if r["file"])
+    assert abs(own - sum(int(r["increment_bytes"]) for r in found if r["increment_bytes"])) <= SLACK
     row, = [r for r in of_functions if r["function"].endswith("recurse") and r["file"] == target.path]
     assert int(row["occurrences"]) == truth["functions"]["recurse"]["calls"]
     assert abs(int(row["run_increment_bytes"]) - truth["functions"]["recurse"]["total"]) <= SLACK
@@ -354,6 +379,25 @@ def test_recorded(some_function_python, tmp_path):
     assert recorded["engine"] == "functions"
     said = subprocess.run([harness.TOOL, "report", path, "-f", "recurse"], check=True, stdout=subprocess.PIPE).stdout
     assert b"5 calls: " in said
+    for options, named in ((["--format", "folded"], "--format folded"), (["--by", "container"], "--by …"), ([], None)):
+        done = subprocess.run([harness.TOOL, "report", path, *options], check=True, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE)
+        said = done.stderr.decode()
+        assert ("functions were counted, and" in said) == bool(named), said
+        assert not named or "%s does not show them" % named in said, said
+
+
+@pytest.mark.parametrize("options, reason", [
+    (["--format", "folded"], "--format folded has lines only"),
+    (["--format", "html", "-o", "page"], "--format html has lines only"),
+    (["--record", "it", "--format", "pprof", "-o", "it.gz"], "--format pprof has lines only"),
+    (["--by", "container"], "--functions and --by exclude each other"),
+    (["--by", "container", "--record", "it"], "--functions and --by exclude each other")])
+def test_shown_nowhere(options, reason, tmp_path):
+    """What would show no functions is refused by name, before anything is written."""
+    done = subprocess.run([harness.TOOL, "--functions", "-p", "1", *options], cwd=str(tmp_path), stderr=subprocess.PIPE)
+    assert done.returncode == 2 and reason in done.stderr.decode(), done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_probes(walked_python):
@@ -384,6 +428,19 @@ def test_lines_name_functions(function_python):
         with harness.Tool("--lines", "-p", target.pid) as tool:
             assert tool.wait() == 1
             assert "--functions in its place" in tool.stderr.decode(), tool.stderr
+        target.go()
+        assert target.end() == 0
+
+
+def test_listed(function_python):
+    """`ps` says the same in its table and in JSON."""
+    with harness.Target(function_python.command, "grow") as target:
+        said = subprocess.run([harness.TOOL, "ps", "--format", "json"], check=True, stdout=subprocess.PIPE).stdout
+        row, = (r for r in harness.json.loads(said.decode())["processes"] if r["pid"] == target.pid)
+        assert "functions" in row["engines"]
+        said = subprocess.run([harness.TOOL, "ps", "-v"], check=True, stdout=subprocess.PIPE).stdout.decode()
+        shown, = (r for r in said.splitlines() if r.split()[:1] == [str(target.pid)])
+        assert ",".join(row["engines"]) in shown.split(), shown
         target.go()
         assert target.end() == 0
 

@@ -140,6 +140,10 @@ static void test_sites(void **state)
 	assert_int_equal(read_made(&made, made.size, 0, &sites), 0);
 	assert_int_equal(sites.count[ELF_PROBE_LINE], 0);
 	assert_int_equal(sites.quiet.offset, 0);
+	assert_int_equal(elf_probe_sites_suffice(&sites, true), 0);
+	assert_int_equal(elf_probe_sites_suffice(&sites, false), -ENOENT);
+	sites.entry_wants_line = true;
+	assert_int_equal(elf_probe_sites_suffice(&sites, true), -EADDRNOTAVAIL);
 	add_note(&made, "line", 0x1060, 0x300c, ARGS);
 	add_note(&made, "line", 0x1070, 0x300c, ARGS);
 	assert_int_equal(read_made(&made, made.size, 0, &sites), 0);
@@ -154,6 +158,9 @@ static void test_sites(void **state)
 	/* The place of "audit", with the semaphore of lines. */
 	assert_int_equal(sites.quiet.offset, 0x1150);
 	assert_int_equal(sites.quiet.semaphore, 0x310c);
+	assert_int_equal(elf_probe_sites_suffice(&sites, false), 0);
+	sites.entry_wants_line = true;
+	assert_int_equal(elf_probe_sites_suffice(&sites, true), 0);
 	/* The file has moved by 0x20 since it was linked. */
 	assert_int_equal(read_made(&made, made.size, 0x520, &sites), 0);
 	assert_int_equal(sites.site[ELF_PROBE_LINE][1].offset, 0x1190);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Compares the verifier's figures of each BPF program on this kernel with bench/verifier.txt.
 
-  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, serve, touched, locks,
-                       exits or events) is for machines where a load takes long; default: all
+  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, functions, serve, touched,
+                       locks, exits or events) is for machines where a load takes long; default: all
   compare.py update    takes the files of build/verifier/, one for each kernel measured, and writes the
                        table of docs/BENCHMARKS.md
 
@@ -177,12 +177,13 @@ def take_over(kept, rows):
 
 
 def write_kept(by_clang):
-    form = "%-24s %-6s %-22s %8s %12s %12s %12s %6s\n"
+    form = "%-24s %-9s %-22s %8s %12s %12s %12s %6s\n"
     with open(KEPT + ".tmp", "w") as f:
         f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed, and the major\n"
                 "# version of the clang that built it (14 where there is none).\n"
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
-                "# all programs of a profile; serve: what pymem-bpf serve loads;\n"
+                "# all programs of a profile; functions: with --functions; serve: what pymem-bpf\n"
+                "# serve loads;\n"
                 "# touched: a profile with --touched; locks: the same where programs can't be attached\n"
                 "# to functions; exits: a profile with --sys-exit there; events: one with --events\n"
                 "# cache,huge,swap,external,kernel.\n")
@@ -232,8 +233,8 @@ def main():
     arguments = sys.argv[1:]
     if arguments == ["update"]:
         return update()
-    if arguments not in ([], ["lines"], ["serve"], ["touched"], ["locks"], ["exits"], ["events"]):
-        sys.exit("usage: compare.py [lines|serve|touched|locks|exits|events], compare.py update")
+    if arguments not in ([], ["lines"], ["functions"], ["serve"], ["touched"], ["locks"], ["exits"], ["events"]):
+        sys.exit("usage: compare.py [lines|functions|serve|touched|locks|exits|events], compare.py update")
     return compare(arguments)
 
 

@@ -121,7 +121,7 @@ static int measure(const char *name, struct session_options options)
 	return 1;
 }
 
-/* verifier-stats [lines|serve|touched|locks|exits|events]: one of them, or all. */
+/* verifier-stats [lines|functions|serve|touched|locks|exits|events]: one of them, or all. */
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -129,6 +129,7 @@ int main(int argc, char **argv)
 		struct session_options options;
 	} modes[] = {
 		{"lines", {.lines = true, .stalls = true, .last_words = true}},
+		{"functions", {.lines = true, .functions = true}},
 		{"serve", {.count_only = true}},
 		{"touched", {.touched = true}},
 		{"locks", {.touched = true, .no_function_ends = true}},

@@ -179,6 +179,22 @@ static void say_no_function(const struct reporting *r)
 	fputs(": no such function in it; without -f the report lists those that are\n", stderr);
 }
 
+/* What was counted and is not in what is written. */
+static void say_functions_left_out(const struct reporting *r, const struct model *model)
+{
+	const struct profile_options *o = &r->options->profile;
+	bool counted = false;
+
+	for (size_t i = 0; i < model->process_count; i++)
+		counted |= model->processes[i]->functions_counted;
+	if (!counted || (r->renderer->functions && !o->by))
+		return;
+	fprintf(stderr,
+		"pymem-bpf report: functions were counted, and --%s %s does not show them: "
+		"--format table, json and csv do\n",
+		o->by ? "by" : "format", o->by ? "…" : r->renderer->name);
+}
+
 static int write_report(struct reporting *r, struct model *model)
 {
 	const struct profile_options *o = &r->options->profile;
@@ -194,6 +210,8 @@ static int write_report(struct reporting *r, struct model *model)
 		err = r->renderer->emit(out, model, &ro);
 	if (err == -ENOENT && o->function)
 		say_no_function(r);
+	if (!err && !o->quiet)
+		say_functions_left_out(r, model);
 	if (!err && r->renderer->only_rows && !o->quiet)
 		render_asides(stderr, model);
 	return report_output_end(&r->output, err);

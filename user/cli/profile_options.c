@@ -255,12 +255,16 @@ static int check_functions(const struct command *command, const struct profile_o
 {
 	const struct renderer *renderer = renderer_find(o->format ?: "table");
 
-	if (!o->functions || o->record || renderer->functions)
+	if (!o->functions)
+		return 0;
+	if (o->by)
+		return options_complain(command, "--functions and --by exclude each other: groups "
+						 "have lines only");
+	if (renderer->functions)
 		return 0;
 	return options_complain(
 		command,
-		"--functions is for --format table, json and csv, and for --record: "
-		"--format %s has lines only",
+		"--functions is for --format table, json and csv: --format %s has lines only",
 		renderer->name);
 }
 

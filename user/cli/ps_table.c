@@ -29,9 +29,8 @@ static const char *ps_engines(const struct ps_row *row)
 {
 	if (!row->supported)
 		return "none";
-	/* What has line probes has function probes, too. */
 	if (row->python.has_line_probe)
-		return "walk,lines";
+		return row->python.has_function_probe ? "walk,lines,functions" : "walk,lines";
 	return row->python.has_function_probe ? "walk,functions" : "walk";
 }
 

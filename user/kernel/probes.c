@@ -115,6 +115,8 @@ static const char *known_refusal(int err)
 		return "it has more than 64 places of one probe";
 	case -ENOENT:
 		return "it lacks a probe that is needed beside these";
+	case -EADDRNOTAVAIL:
+		return "it would stop at each line too; use --lines";
 	case -ENOEXEC:
 		return "its notes on probes are malformed";
 	case -EOPNOTSUPP:

@@ -341,6 +341,12 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	value.tstate_size = extent(value.tstate_size, layout->tstate_thread_id, 8);
 	value.tstate_size = extent(value.tstate_size, layout->tstate_frame, 8);
 	value.tstate_size = extent(value.tstate_size, layout->tstate_next, 8);
+	value.tstate_from = layout->tstate_thread_id < layout->tstate_frame
+				    ? layout->tstate_thread_id
+				    : layout->tstate_frame;
+	value.tstate_part =
+		extent(extent(0, layout->tstate_thread_id, 8), layout->tstate_frame, 8) -
+		value.tstate_from;
 	value.code_size = extent(value.code_size, layout->code_firstlineno, 4);
 	if (layout->code_version != PY_NONE)
 		value.code_size =

@@ -78,26 +78,19 @@ static int attach_site(struct session *session, pid_t pid, const char *file,
 	return err;
 }
 
-/* To count functions, the line probe's semaphore may have to be up, but not its events. */
-static bool leaves_out(const struct session *session, enum elf_probe probe,
-		       const struct elf_probe_sites *sites)
-{
-	if (!session->options.functions || probe != ELF_PROBE_LINE)
-		return false;
-	return !sites->entry_wants_line || sites->quiet.offset;
-}
-
+/* To count functions, the line probe's semaphore may have to be up, but its events are of no use.
+ */
 static int attach_all(struct session *session, pid_t pid, const char *file,
 		      const struct elf_probe_sites *sites)
 {
 	struct bpf_program *program;
 	int err = 0;
 
-	if (session->options.functions && sites->entry_wants_line && sites->quiet.offset)
+	if (session->options.functions && sites->entry_wants_line)
 		err = attach_site(session, pid, file, session->bpf.program.line, &sites->quiet);
 	for (int i = 0; i < ELF_PROBES && !err; i++) {
 		program = program_of_probe(session, i);
-		if (leaves_out(session, i, sites))
+		if (session->options.functions && i == ELF_PROBE_LINE)
 			continue;
 		for (unsigned j = 0; j < sites->count[i] && !err; j++)
 			err = attach_site(session, pid, file, program, &sites->site[i][j]);
@@ -110,10 +103,10 @@ int session_attach_probes(struct session *session, pid_t pid, int fd,
 {
 	size_t before = session->probe_count, count = 0;
 	char file[32];
-	int err;
+	int err = elf_probe_sites_suffice(sites, session->options.functions);
 
-	if (!session->options.functions && !sites->count[ELF_PROBE_LINE])
-		return -ENOENT;
+	if (err)
+		return err;
 	for (int i = 0; i < ELF_PROBES; i++)
 		count += sites->count[i];
 	if (!room_for(session, count))

@@ -97,7 +97,8 @@ static int find_last_names(struct redaction *r, const struct model_process *proc
 	return err;
 }
 
-/* Files of lines are looked for as their processes see them. Others are in no report. */
+/* Files of lines and functions are looked for as their processes see them. Others are in no report.
+ */
 static int find_names(struct redaction *r)
 {
 	struct model *model = &r->book->pub;
@@ -109,6 +110,8 @@ static int find_names(struct redaction *r)
 
 		for (j = 0; j < process->line_count && !err; j++)
 			err = redact_file(r, process, process->lines[j].location->file);
+		for (j = 0; j < process->function_count && !err; j++)
+			err = redact_file(r, process, process->functions[j].location->file);
 		err = err ?: find_last_names(r, process);
 	}
 	for (i = 0; i < r->book->location_count && !err; i++)

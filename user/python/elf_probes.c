@@ -218,6 +218,23 @@ static int take_site(const struct probe_note *note, void *arg)
 			 &sites->site[i][sites->count[i]++]);
 }
 
+/* True if one of our probes has that place, too. */
+static bool is_site(const struct elf_probe_sites *sites, uint64_t offset)
+{
+	for (int i = 0; i < ELF_PROBES; i++)
+		for (unsigned j = 0; j < sites->count[i]; j++)
+			if (sites->site[i][j].offset == offset)
+				return true;
+	return false;
+}
+
+int elf_probe_sites_suffice(const struct elf_probe_sites *sites, bool functions)
+{
+	if (!functions)
+		return sites->count[ELF_PROBE_LINE] ? 0 : -ENOENT;
+	return sites->entry_wants_line && !sites->quiet.offset ? -EADDRNOTAVAIL : 0;
+}
+
 int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes, struct elf_probe_sites *sites)
 {
 	struct sites_reader reader = {notes, sites};
@@ -236,7 +253,8 @@ int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes, struct elf
 	for (int i = 0; !err && i < ELF_PROBE_LINE; i++)
 		if (!sites->count[i])
 			err = -ENOENT;
-	if (sites->count[ELF_PROBE_LINE] && sites->site[ELF_PROBE_LINE][0].semaphore)
+	if (sites->count[ELF_PROBE_LINE] && sites->site[ELF_PROBE_LINE][0].semaphore &&
+	    !is_site(sites, sites->quiet.offset))
 		sites->quiet.semaphore = sites->site[ELF_PROBE_LINE][0].semaphore;
 	else
 		sites->quiet.offset = 0;

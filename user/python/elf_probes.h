@@ -73,6 +73,11 @@ struct elf_probe_notes {
 int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes,
 			 struct elf_probe_sites *sites);
 
+/* Whether the exact engine can be attached there, to count functions or lines. 0; -ENOENT: there is
+ * no line probe to count lines; -EADDRNOTAVAIL: without `quiet`, functions could only be counted
+ * with a trap for each line. */
+int elf_probe_sites_suffice(const struct elf_probe_sites *sites, bool functions);
+
 /* Returns 1 if 3.11 would abort once line probes are switched on, else 0, or -errno. With a line
  * probe its evaluation loop goes the way of a trace function, and asserts there that one is set.
  * Released builds have no assertions, so their constants do not contain the text of that one.

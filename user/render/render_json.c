@@ -130,6 +130,22 @@ static int put_kernel(FILE *out, const struct model_process *process)
 				       "lost_bytes", json_losses(process->kernel_lost_bytes)));
 }
 
+/* What a process has besides its head: after "lines", each with a comma before. */
+static int put_behind_lines(FILE *out, const struct model *model,
+			    const struct model_process *process)
+{
+	int err = 0;
+
+	if (process->functions_counted)
+		err = parts_functions_json(out, process);
+	if (model->cache_known)
+		err = put_cached(out, process) ?: err;
+	err = put_extras(out, model, process) ?: err;
+	if (model->kernel_known)
+		err = put_kernel(out, process) ?: err;
+	return err;
+}
+
 static int put_process(FILE *out, const struct model *model, struct model_process *process,
 		       const struct render_options *options)
 {
@@ -185,13 +201,7 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 		err = json_put_line(out, model, &process->lines[i]);
 	}
 	fputc(']', out);
-	if (process->functions_counted)
-		err = parts_functions_json(out, process) ?: err;
-	if (model->cache_known)
-		err = put_cached(out, process) ?: err;
-	err = put_extras(out, model, process) ?: err;
-	if (model->kernel_known)
-		err = put_kernel(out, process) ?: err;
+	err = put_behind_lines(out, model, process) ?: err;
 	fputc('}', out);
 	return err;
 }
