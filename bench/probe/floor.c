@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What telling of lines takes of the interpreter alone: a Python extension whose trace function (up to 3.11) or whose
- * callback of sys.monitoring (from 3.12 on) returns at once. bench/mprun.py builds it for its own interpreter.
+/* What telling of lines takes of the interpreter alone: a Python extension whose trace function (up
+ * to 3.11) or whose callback of sys.monitoring (from 3.12 on) returns at once. bench/mprun.py
+ * builds it for its own interpreter.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <frameobject.h>
 
 #if PY_VERSION_HEX < 0x030c0000
 static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
@@ -35,8 +37,8 @@ static PyObject *event(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 	Py_RETURN_NONE;
 }
 
-static PyMethodDef methods[] = {
-	{"event", (PyCFunction)(void (*)(void))event, METH_FASTCALL, NULL}, {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {{"event", (PyCFunction)(void (*)(void))event, METH_FASTCALL, NULL},
+				{NULL, NULL, 0, NULL}};
 #endif
 
 static struct PyModuleDef definition = {
