@@ -2,7 +2,8 @@
 /* Runs the BPF walker over the memory of a real, stopped interpreter: unchanged, and with faults.
  *
  * walker PID TRUTH
- * walker --reads PID TRUTH   no check: what events in a row read, of each thread (bench/walk_reads.py)
+ * walker --reads PID TRUTH   no check: what events in a row read, of each thread
+ * (bench/walk_reads.py)
  *
  * TRUTH has what the interpreter itself says: for each thread `T THREAD_ID`, then, innermost first,
  * `F LINE<TAB>FILE<TAB>FUNCTION`. Messages of the walker go through user/track/store.c and lines
