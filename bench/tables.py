@@ -104,11 +104,12 @@ def nanoseconds_text(data):
 
 def host_text(data):
     """data["ns"]: {way: {call: [ns]}}"""
-    rows = [[way] + ["%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) if ns else "-" for ns in calls.values()]
+    rows = [["`%s`" % way if way.startswith("-") else way] + ["%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) if ns else "-" for ns in calls.values()]
             for way, calls in data["ns"].items()]
     counts = [len(calls["getppid"]) for calls in data["ns"].values()]
-    return "%s; %d to %d bursts of each in %d rounds, load %.1f at the end. Medians, in brackets the least and the greatest.\n\n" % (
-        data["machine"], min(counts), max(counts), data["rounds"], data["load"]) + table(
+    bursts = "%d" % counts[0] if min(counts) == max(counts) else "%d to %d" % (min(counts), max(counts))
+    return "%s; %s bursts of each, rounds: %d, load %.1f at the end. Medians, in brackets the least and the greatest.\n\n" % (
+        data["machine"], bursts, data["rounds"], data["load"]) + table(
         rows, ["ns of a process that is not profiled", "getppid", "brk up and down", "mmap and munmap"])
 
 

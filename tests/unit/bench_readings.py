@@ -361,10 +361,10 @@ class Report(unittest.TestCase):
     def test_host(self):
         data = {"machine": "Linux", "rounds": 5, "load": 2.0,
                 "ns": {"nothing attached": {"getppid": [80.0, 84.0, 88.0], "brk": [1.0], "mmap": []},
-                       "default": {"getppid": [83.0, 83.0], "brk": [2.0], "mmap": [3.0]}}}
+                       "--sys-exit": {"getppid": [83.0, 83.0], "brk": [2.0], "mmap": [3.0]}}}
         text = tables.host_text(data)
-        for said in ("Linux; 2 to 3 bursts of each in 5 rounds, load 2.0", "| nothing attached | 84 (80 to 88) | 1 (1 to 1) | - |",
-                     "| default | 83 (83 to 83) |"):
+        for said in ("Linux; 2 to 3 bursts of each, rounds: 5, load 2.0", "| nothing attached | 84 (80 to 88) | 1 (1 to 1) | - |",
+                     "| `--sys-exit` | 83 (83 to 83) |"):
             self.assertIn(said, text)
 
     def test_events(self):
