@@ -577,7 +577,7 @@ help:
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
 	@echo 'make python     the Python package in place, for PYTHON=…'
 	@echo 'make wheel, sdist   what pip installs, in build/wheel; make check-wheel tests them'
-	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
+	@echo 'make bench      measure overhead, also of other profilers (75 minutes; QUICK=1: 17)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
 	@echo 'make image      the static program as an image (an OCI archive), in build/image'

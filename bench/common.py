@@ -138,13 +138,16 @@ class Empty:
 
 
 class Profiler:
-    """The profiler, attached when made. `seconds`: from its exec to its `attached` line."""
+    """The profiler, attached when made. `seconds`: from its exec to its `attached` line; `written`: its report, once it is
+    closed."""
 
     def __init__(self, *arguments, tool=TOOL, form="json"):
         self.folder = tempfile.TemporaryDirectory(prefix="pymem-bench.")
+        self.path = os.path.join(self.folder.name, "report")
+        self.written = None
         start = time.monotonic()
         self.process = subprocess.Popen(
-            [tool, "--format", form, "-o", os.path.join(self.folder.name, "report"), *arguments],
+            [tool, "--format", form, "-o", self.path, *arguments],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0)
         said = ""
         try:
@@ -162,6 +165,9 @@ class Profiler:
         status = self.process.wait(PATIENCE)
         rest = self.process.stderr.read().decode("utf-8", "replace")
         self.process.stderr.close()
+        if os.path.exists(self.path):
+            with open(self.path, "rb") as f:
+                self.written = f.read()
         self.folder.cleanup()
         if status:
             raise RuntimeError("the profiler ended with status %d: %s" % (status, rest))

@@ -1,26 +1,24 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What each source of --events costs: bench/events.py [--rounds N] [--write].
+"""What each source of --events costs: bench/events.py [--rounds N].
 
 Each does work of which it is known how much there is (workloads/events.py), in three ways that take turns: `off`, the process is
 profiled without the source; `idle`, the source is there, and another process is profiled; `busy`, the process is profiled with it.
 The time is that of all of the profiler's BPF programs, by the kernel's own clock (sysctl kernel.bpf_stats_enabled), for each unit
 of the work; what that clock takes by itself is in it, once for each run of a program, so the number of runs is told, and how long
-the quickest program takes. Medians. --write puts the table into docs/EVENTS.md, between its markers.
+the quickest program takes. Medians. bench/report.py puts the table into docs/EVENTS.md, between its markers.
 
 It needs root, and control groups of memory.
 """
 import argparse
 import contextlib
-import json
 import os
-import re
-import statistics
 import subprocess
 import sys
 import tempfile
 
 import common
+import tables
 import tool
 from common import Profiler
 
@@ -28,8 +26,6 @@ sys.path.insert(0, os.path.join(common.PROJECT, "tests", "e2e"))
 import kernel_side  # noqa: E402
 
 WORK = os.path.join(common.HERE, "workloads", "events.py")
-EVENTS = os.path.join(common.PROJECT, "docs", "EVENTS.md")
-BEGIN, END = "<!-- events: begin, written by bench/events.py -->", "<!-- events: end -->"
 # source: (work, what a unit is)
 SOURCES = {
     "reclaim": ("reclaim", "page read beyond the limit of a control group"),
@@ -40,7 +36,7 @@ SOURCES = {
     "external": ("touch", "page touched, and given back"),
 }
 FILE, LIMIT = 48 << 20, 32 << 20
-WAYS = ("off", "idle", "busy")
+WAYS = tables.EVENT_WAYS
 
 
 class Work:
@@ -110,55 +106,24 @@ def all_of(python, rounds):
     return found
 
 
-def median(found, key):
-    values = [one[key] for one in found if one[key] is not None]
-    return statistics.median(values) if values else None
-
-
-def own_programs(ways):
-    """"cache_added 640, cache_deleted 210": what a run of each takes that is there with the source alone."""
-    others = {name for one in ways["off"] for name in one["own"]}
-    names = sorted({name for one in ways["busy"] for name in one["own"]} - others)
-    return ", ".join("%s %.0f" % (name, statistics.median(one["own"][name] for one in ways["busy"] if name in one["own"]))
-                     for name in names) or "-"
-
-
-def table(found, rounds):
-    least = min(median(ways[way], "least") or float("inf") for ways in found.values() for way in WAYS)
-    lines = ["| source | unit | off, ns | idle, ns | busy, ns | runs of programs: off, idle, busy | its own programs, ns a run, busy |",
-             "|---|---|---|---|---|---|---|"]
-    for source, ways in found.items():
-        lines.append("| `%s` | %s | %s | %s | %s |" % (
-            source, SOURCES[source][1], " | ".join("%.0f" % median(ways[way], "ns") for way in WAYS),
-            ", ".join("%.2f" % median(ways[way], "runs") for way in WAYS), own_programs(ways)))
-    load = "; Linux %s, %d CPUs, load %.1f at the end" % (re.match(r"[\d.]+", os.uname().release)[0], os.cpu_count(), os.getloadavg()[0])
-    return "\n".join(lines + ["", "Medians of %d%s. The quickest program took %.0f ns a run, the clock's own time included."
-                              % (rounds, load, least)])
-
-
-def put(text, what):
-    assert text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END), "no place for the table"
-    before, rest = text.split(BEGIN)
-    return before + BEGIN + "\n\n" + what + "\n\n" + END + rest.split(END)[1]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--python", default="/usr/bin/python3")
-    parser.add_argument("--write", action="store_true", help="into docs/EVENTS.md")
     options = parser.parse_args()
-    found = all_of(options.python, options.rounds)
-    common.save("events.json", found)
-    text = table(found, options.rounds)
-    print(text)
-    if options.write:
-        with open(EVENTS, encoding="utf-8") as f:
-            whole = put(f.read(), text)
-        with open(EVENTS + ".new", "w", encoding="utf-8") as f:
-            f.write(whole)
-        os.replace(EVENTS + ".new", EVENTS)
+    if options.rounds < 1:
+        parser.error("--rounds must be positive")
+    try:
+        found = all_of(options.python, options.rounds)
+    except kernel_side.pytest.skip.Exception as e:
+        common.skip("events.py", str(e))
+    data = {"machine": common.machine(), "python": common.version_of(options.python), "rounds": options.rounds,
+            "load": os.getloadavg()[0],
+            "sources": {source: dict(ways, unit=SOURCES[source][1]) for source, ways in found.items()}}
+    common.save("events.json", data)
+    print(tables.events_text(data))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,8 @@ import sys
 import time
 
 import common
+import tables
+import tool
 
 WAYS = {"nothing attached": None, "default": [], "--no-syscalls": ["--no-syscalls"], "--sys-exit": ["--sys-exit"]}
 CALLS = {"getppid": 20_000, "brk": 2_000, "mmap": 2_000}
@@ -48,29 +50,46 @@ def exits_attached():
     return said.count("sys_exit")
 
 
-def bursts(caller, may_be_attached, options):
-    """{call: [ns]} of some bursts; those are left out in which somebody else made system calls dearer. Fewer than
-    asked for if somebody does so for too long."""
-    found, deadline = {call: [] for call in CALLS}, time.monotonic() + options.patience
+def bursts(caller, own, options, calls=None):
+    """{call: [ns]} of some bursts; those are left out in which others than our `own` programs were attached to sys_exit,
+    and made system calls dearer. Fewer than asked for if somebody was for too long."""
+    calls = calls or CALLS
+    found, deadline = {call: [] for call in calls}, time.monotonic() + options.patience
     while len(found["getppid"]) < options.bursts and time.monotonic() < deadline:
-        if not may_be_attached and exits_attached():
+        if exits_attached() != own:
             time.sleep(0.05)
             continue
-        once = {call: caller.ns(call, count) for call, count in CALLS.items()}
-        if may_be_attached or not exits_attached():
+        once = {call: caller.ns(call, count) for call, count in calls.items()}
+        if exits_attached() == own:
             for call, ns in once.items():
                 found[call].append(ns)
     return found
+
+
+def own_exits(profiler):
+    """How many programs a profiler has attached to sys_exit: one if it has it."""
+    return int("syscall_exit" in tool.program_files(profiler.pid))
 
 
 def measure(caller, way, options):
     """The same while the profiler watches an idle Python in that way."""
     arguments = WAYS[way]
     if arguments is None:
-        return bursts(caller, False, options)
+        return bursts(caller, 0, options)
     with common.Sleepers(options.python, 1) as sleepers:
-        with common.Profiler("-p", str(sleepers.pids[0]), *arguments):
-            return bursts(caller, way == "--sys-exit", options)
+        with common.Profiler("-p", str(sleepers.pids[0]), *arguments) as profiler:
+            return bursts(caller, own_exits(profiler), options)
+
+
+def once_getppid(caller, program, sleeper, options):
+    """(medians of ns of getppid(2) with nothing attached, and while `program` watches a process that sleeps)"""
+    calls = {"getppid": CALLS["getppid"]}
+    bare = bursts(caller, 0, options, calls)["getppid"]
+    with common.Profiler("-p", str(sleeper), tool=program) as profiler:
+        beside = bursts(caller, own_exits(profiler), options, calls)["getppid"]
+    if not bare or not beside:
+        raise RuntimeError("others are attached to sys_exit all the time")
+    return statistics.median(bare), statistics.median(beside)
 
 
 def main():
@@ -89,13 +108,12 @@ def main():
             for way in list(WAYS)[::-1 if i % 2 else 1]:
                 for call, ns in measure(caller, way, options).items():
                     found[way][call] += ns
-    common.save("host_cost.json", {"machine": common.machine(), "rounds": options.rounds, "ns": found})
-    print("%s; %d rounds, of %s bursts. Medians, in brackets the least and the greatest.\n" % (
-        common.machine(), options.rounds, ", ".join(str(len(calls["getppid"])) for calls in found.values())))
-    print("| ns of a process that is not profiled | getppid | brk up and down | mmap and munmap |\n|---|---|---|---|")
-    for way, calls in found.items():
-        print("| %s | %s |" % (way, " | ".join(
-            "%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) if ns else "-" for ns in calls.values())))
+    data = {"machine": common.machine(), "rounds": options.rounds, "load": os.getloadavg()[0], "ns": found}
+    print(tables.host_text(data))
+    if not all(ns for calls in found.values() for ns in calls.values()):
+        print("bench/host_cost.py: others were attached to sys_exit all the time: nothing is kept", file=sys.stderr)
+        return 1
+    common.save("host_cost.json", data)
     return 0
 
 

@@ -16,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 
@@ -73,6 +74,12 @@ PREPARED = {
     "pymem_bpf": "import functools\nfrom pymem_bpf import LineProfiler\np = LineProfiler(f)\np.prepare()\n"
                  "prepared = functools.partial(p.runcall, f)",
     "memory_profiler": "from memory_profiler import LineProfiler\nprepared = LineProfiler()(f)",
+    # The interpreter alone, which tells C code that returns at once (bench/probe/floor.c), of lines and nothing else
+    # where that can be chosen.
+    "floor": "import bench_floor\nprepared = f\nif hasattr(bench_floor, 'trace'):\n    bench_floor.trace()\n"
+             "else:\n    m = sys.monitoring\n    m.use_tool_id(3, 'floor')\n"
+             "    m.register_callback(3, m.events.LINE, bench_floor.event)\n"
+             "    m.set_local_events(3, f.__code__, m.events.LINE)\n",
 }
 TIMED = r"""
 f, n = globals()[sys.argv[1]], int(sys.argv[2])
@@ -110,6 +117,16 @@ def ratios(function, ours, theirs, rounds, path, environment):
             if name == "pymem_bpf":
                 times.append(took["bare"])
     return found, times
+
+
+def build_floor():
+    """The folder of the module bench_floor, built for this interpreter."""
+    folder = os.path.join(common.OUTPUT, "floor-%d.%d" % sys.version_info[:2])
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+                    "-isystem", sysconfig.get_path("include"), "-o", os.path.join(folder, "bench_floor.so"),
+                    os.path.join(HERE, "probe", "floor.c")], check=True)
+    return folder
 
 
 HAS_MEMORY_PROFILER = not subprocess.run(

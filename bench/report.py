@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Tables and plots of what bench/suite.py measured, which lies in build/bench/.
 
-  bench/report.py [--docs FILE] [--plots FOLDER] [--only NAME,…]
+  bench/report.py [--docs FOLDER] [--only NAME,…]
 
-Writes the tables between the markers "<!-- bench: NAME -->" and "<!-- /bench: NAME -->" of FILE
-(docs/BENCHMARKS.md), and benchmarks.svg and benchmarks-touched.svg into FOLDER (docs). A section whose
+Writes the tables between the markers "<!-- bench: NAME -->" and "<!-- /bench: NAME -->" of BENCHMARKS.md, one of them of EVENTS.md, and
+benchmarks.svg and benchmarks-touched.svg, into FOLDER (docs); what is around the tables is always that of docs. A section whose
 file isn't there stays as it is; then the exit status is 1. Each section says on what it was measured.
 """
 import argparse
@@ -217,9 +217,11 @@ def replace(text, name, body):
 # Sections that are one file's text; everyone and touched have plots as well.
 SECTIONS = {"run": tables.walk_text, "probe_cost": tables.probes_text, "mprun": tables.mprun_text,
             "memit": tables.memit_text, "tool": tables.tool_text, "nanoseconds": tables.nanoseconds_text,
+            "host_cost": tables.host_text, "events": tables.events_text,
             "top": tables.top_text, "record": tables.record_text, "agent": tables.agent_text,
             "many": tables.many_text, "everyone": everyone_text,
             "touched": touched_text}
+DOCUMENTS = {"events": "EVENTS.md"}  # where a section is that is not in BENCHMARKS.md
 PLOTS = {"everyone": ("benchmarks.svg", svg.slowdowns, "Slowdown of each workload under each profiler"),
          "touched": ("benchmarks-touched.svg", svg.touched,
                      "What profilers report about an array that is partly touched")}
@@ -242,31 +244,38 @@ def section(name, data):
     return text + "\n\n![%s](%s)" % (PLOTS[name][2], PLOTS[name][0]) if name in PLOTS else text
 
 
+def document_of(name):
+    return DOCUMENTS.get(name, "BENCHMARKS.md")
+
+
+def template(document):
+    with open(os.path.join(DOCS, document), encoding="utf-8") as f:
+        return f.read()
+
+
 def write(path, text):
-    with open(path, "w") as f:
+    with open(path, "w", encoding="utf-8") as f:
         f.write(text)
     print("wrote " + os.path.relpath(path, common.PROJECT))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--docs", default=os.path.join(DOCS, "BENCHMARKS.md"))
-    parser.add_argument("--plots", default=DOCS)
+    parser.add_argument("--docs", default=DOCS, help="where all is written (docs)")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas (all)")
-    parser.add_argument("--template", default="", help="read this instead of the file written")
     options = parser.parse_args()
-    with open(options.template or options.docs) as f:
-        text = f.read()
-    missing = []
+    texts, missing = {}, []
     for name in [n for n in SECTIONS if n in options.only.split(",")]:
         data = load(name)
         if data is None:
             missing.append(name)
             continue
-        text = replace(text, name, section(name, data))
+        document = document_of(name)
+        texts[document] = replace(texts.get(document) or template(document), name, section(name, data))
         if name in PLOTS:
-            write(os.path.join(options.plots, PLOTS[name][0]), PLOTS[name][1](data, label))
-    write(options.docs, text)
+            write(os.path.join(options.docs, PLOTS[name][0]), PLOTS[name][1](data, label))
+    for document, text in texts.items():
+        write(os.path.join(options.docs, document), text)
     for name in missing:
         print("report.py: there is no build/bench/%s.json (bench/%s.py writes it): its section stays as "
               "it was" % (name, name), file=sys.stderr)

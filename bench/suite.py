@@ -23,7 +23,9 @@ STEPS = {
     "mprun": (["5"], ["1"], 3, 0.7),
     "memit": (["20"], ["2"], 2, 0.2),
     "tool": ([], ["--rounds", "2", "--seconds", "5", "--scale", "0.2", "--steady", "6"], 4, 1.5),
-    "nanoseconds": ([], ["--rounds", "1", "--scale", "0.2", "--seconds", "5", "--idle", "100"], 12, 4),
+    "nanoseconds": ([], ["--rounds", "1", "--scale", "0.2", "--bursts", "2"], 13, 2),
+    "host_cost": ([], ["--rounds", "1", "--bursts", "2"], 1, 0.3),
+    "events": ([], ["--rounds", "1"], 6, 1.2),
     "top": ([], ["--seconds", "5", "--settle", "2", "--count", "50"], 6, 1),
     "record": (["--without"], ["--seconds", "10", "--settle", "2", "--count", "20"], 6, 1),
     "agent": ([], ["--seconds", "15", "--settle", "5", "--count", "20"], 8, 2),
@@ -32,8 +34,7 @@ STEPS = {
     "touched": ([], ["--percents", "0,50,100", "--scale", "0.25"], 3, 1),
 }
 COMPARE = ("everyone", "touched")
-REPORT_QUICK = ["--template", os.path.join(common.PROJECT, "docs", "BENCHMARKS.md"),
-                "--docs", os.path.join(common.OUTPUT, "BENCHMARKS.md"), "--plots", common.OUTPUT]
+REPORT_QUICK = ["--docs", common.OUTPUT]
 
 
 def call(script, arguments):

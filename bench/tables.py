@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
-nanoseconds.py, memit.py, tool.py, top.py, record.py and agent.py keep in build/bench/. Pure: each takes one file's object."""
+nanoseconds.py, host_cost.py, memit.py, tool.py, top.py, record.py and agent.py keep in build/bench/. Pure: each takes one file's object."""
 import statistics
 
 TOLERANCE_MIB = 1.0
@@ -76,14 +76,15 @@ def memit_text(data):
                                             "VmHWM, MiB", "s"])
 
 
-NANOSECONDS_FORMS = {"ns": "%.0f", "ms": "%.0f", "MiB": "%.0f", "times bare": "%.2f", "% of a CPU": "%.2f"}
+NANOSECONDS_FORMS = {"ns": "%.0f", "ms": "%.0f", "MiB": "%.0f", "times": "%.2f", "times bare": "%.2f"}
 
 
 def nanoseconds_row(row):
     form = NANOSECONDS_FORMS[row["unit"]]
     before, after = (statistics.median(row[side]) for side in ("before", "after"))
     return [row["title"], spread(row["before"], form), spread(row["after"], form),
-            "%.2f" % (after / before) if before else "-", "<= %g %s" % (row["target"], row["unit"])]
+            "%.2f" % (after / before) if before else "-",
+            "%s%s" % ("<= %g " % row["target"] if row["target"] else "", row["unit"])]
 
 
 def nanoseconds_text(data):
@@ -99,6 +100,46 @@ def nanoseconds_text(data):
     return measured_on(data) + table(
         [nanoseconds_row(row) for row in data["rows"]],
         ["what", "before", "after", "after / before", "target"]) + "\n\n" + " ".join(notes)
+
+
+def host_text(data):
+    """data["ns"]: {way: {call: [ns]}}"""
+    rows = [["`%s`" % way if way.startswith("-") else way] + ["%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) if ns else "-" for ns in calls.values()]
+            for way, calls in data["ns"].items()]
+    counts = [len(calls["getppid"]) for calls in data["ns"].values()]
+    bursts = "%d" % counts[0] if min(counts) == max(counts) else "%d to %d" % (min(counts), max(counts))
+    return "%s; %s bursts of each, rounds: %d, load %.1f at the end. Medians, in brackets the least and the greatest.\n\n" % (
+        data["machine"], bursts, data["rounds"], data["load"]) + table(
+        rows, ["ns of a process that is not profiled", "getppid", "brk up and down", "mmap and munmap"])
+
+
+EVENT_WAYS = ("off", "idle", "busy")
+
+
+def median_of(runs, key):
+    values = [run[key] for run in runs if run[key] is not None]
+    return statistics.median(values) if values else None
+
+
+def own_programs(ways):
+    """"cache_added 640, cache_deleted 210": what a run of each takes that is there with the source alone."""
+    others = {name for run in ways["off"] for name in run["own"]}
+    names = sorted({name for run in ways["busy"] for name in run["own"]} - others)
+    return ", ".join("%s %.0f" % (name, statistics.median(run["own"][name] for run in ways["busy"] if name in run["own"]))
+                     for name in names) or "-"
+
+
+def events_text(data):
+    """data["sources"]: {source: {"unit": what is counted, way: [what bench/events.py found, of each round]}}"""
+    sources = data["sources"]
+    quickest = [median_of(ways[way], "least") for ways in sources.values() for way in EVENT_WAYS]
+    rows = [["`%s`" % source, ways["unit"]] + ["%.0f" % median_of(ways[way], "ns") for way in EVENT_WAYS] +
+            [", ".join("%.2f" % median_of(ways[way], "runs") for way in EVENT_WAYS), own_programs(ways)]
+            for source, ways in sources.items()]
+    return table(rows, ["source", "unit", "off, ns", "idle, ns", "busy, ns", "runs of programs: off, idle, busy",
+                        "its own programs, ns a run, busy"]) + (
+        "\n\nMedians of %d; %s; %s, load %.1f at the end. The quickest program took %.0f ns a run, the clock's own time included." % (
+            data["rounds"], data["python"], data["machine"], data["load"], min(ns for ns in quickest if ns is not None)))
 
 
 def tool_text(data):

@@ -71,11 +71,22 @@ def stalling(system, file=None):
                 yield target
 
 
+def show(found, truth):
+    """The table of docs/EVENTS.md: pytest -s has it."""
+    print("\n| line | stalls, kernel | stalls | time, kernel | time |\n|---|---|---|---|---|")
+    for label, (times, ns, _) in truth.items():
+        row = found.get(label, {"stalls": 0, "stalled_ns": 0})
+        counted = label != "compact"  # by the kernel
+        print("| %s | %s | %d | %s | %.2f ms |" % (label, times if counted else "-", row["stalls"],
+                                                "%.2f ms" % (ns / 1e6) if counted else "-", row["stalled_ns"] / 1e6))
+
+
 def check(image, target, truth):
     """Each line of the truth has its stalls, and no other line has some but those that ask for the truth."""
     lines = {number: label for label, number in harness.labels(target.path).items()}
     found = {lines[row["line"]]: row for row in image["lines"]
              if row["file"] == target.path and row["line"] in lines}
+    show(found, truth)
     for label in ("read", "touch"):
         times, ns, passed = truth[label]
         row = found[label]

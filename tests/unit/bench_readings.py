@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench")
 
 import everyone  # noqa: E402
 import figures  # noqa: E402
+import host_cost  # noqa: E402
 import nanoseconds  # noqa: E402
 import readings  # noqa: E402
 import report  # noqa: E402
@@ -249,10 +250,8 @@ class Report(unittest.TestCase):
             report.replace("nothing", "x", "new")
 
     def test_docs_have_the_markers(self):
-        with open(os.path.join(report.DOCS, "BENCHMARKS.md"), encoding="utf-8") as f:
-            text = f.read()
         for name in report.SECTIONS:
-            self.assertIn("body", report.replace(text, name, "body"))
+            self.assertIn("body", report.replace(report.template(report.document_of(name)), name, "body"))
 
     def test_beside_memray(self):
         """Ours relative to memray in the same round, on memray's interpreter."""
@@ -265,23 +264,25 @@ class Report(unittest.TestCase):
         self.assertIn("| W1 x | 0.75 (0.50 to 1.50) |", report.memray_part(data))
 
     def test_sections_without_measurements_stay(self):
-        with tempfile.TemporaryDirectory() as folder, \
-                mock.patch.object(running, "OUTPUT", folder), \
-                mock.patch.object(sys, "argv", ["report.py", "--plots", folder, "--docs",
-                                                os.path.join(folder, "B.md")]), \
+        with tempfile.TemporaryDirectory() as docs, tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(running, "OUTPUT", folder), mock.patch.object(report, "DOCS", docs), \
+                mock.patch.object(sys, "argv", ["report.py", "--docs", folder]), \
                 contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
-            text = "".join("<!-- bench: %s -->\nold %s\n<!-- /bench: %s -->\n" % (n, n, n)
-                           for n in report.SECTIONS)
-            with open(os.path.join(folder, "B.md"), "w", encoding="utf-8") as f:
-                f.write(text)
-            with open(os.path.join(folder, "probe_cost.json"), "w", encoding="utf-8") as f:
-                json.dump({"skipped": "no line probes"}, f)
+            for document in ("BENCHMARKS.md", "EVENTS.md"):
+                with open(os.path.join(docs, document), "w", encoding="utf-8") as f:
+                    f.write("".join("<!-- bench: %s -->\nold %s\n<!-- /bench: %s -->\n" % (n, n, n)
+                                    for n in report.SECTIONS if report.document_of(n) == document))
+            for name in ("probe_cost", "events"):
+                with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
+                    json.dump({"skipped": "no " + name}, f)
             self.assertEqual(report.main(), 1)
-            with open(os.path.join(folder, "B.md"), encoding="utf-8") as f:
-                new = f.read()
-        self.assertIn("Not measured: no line probes.", new)
+            written = [open(os.path.join(folder, document), encoding="utf-8") for document in ("BENCHMARKS.md", "EVENTS.md")]
+            with written[0], written[1]:
+                new, events = (f.read() for f in written)
+        self.assertIn("Not measured: no probe_cost.", new)
         self.assertIn("old run", new)
         self.assertNotIn("old probe_cost", new)
+        self.assertIn("Not measured: no events.", events)
         self.assertIn("no build/bench/everyone.json", err.getvalue())
 
     def test_own_tables(self):
@@ -307,10 +308,11 @@ class Report(unittest.TestCase):
                 "clock": [25.0, 27.0, 31.0], "counters": False, "missing": ["3.8"],
                 "rows": [{"title": "walk", "target": 300, "unit": "ns", "before": [400.0, 420.0, 500.0],
                           "after": [200.0, 210.0, 190.0]},
-                         {"title": "idle", "target": 0.3, "unit": "% of a CPU", "before": [0.0], "after": [0.2]}]}
+                         {"title": "deep", "target": 2, "unit": "times", "before": [0.0], "after": [1.5]},
+                         {"title": "floor", "target": None, "unit": "times bare", "before": [3.0], "after": [3.0]}]}
         text = tables.nanoseconds_text(data)
         for said in ("| walk | 420 (400 to 500) | 200 (190 to 210) | 0.48 | <= 300 ns |",
-                     "| idle | 0.00 | 0.20 | - | <= 0.3 % of a CPU |", "commit 2d1e8f4f4369", "0.5 when it began and 21.0",
+                     "| deep | 0.00 | 1.50 | - | <= 2 times |", "| floor | 3.00 | 3.00 | 1.00 | times bare |", "commit 2d1e8f4f4369", "0.5 when it began and 21.0",
                      "takes 27 (25 to 31) ns", "no counters of instructions", "Not there: Python 3.8."):
             self.assertIn(said, text)
         text = tables.nanoseconds_text(dict(data, counters=True, missing=[], clock=[]))
@@ -321,6 +323,58 @@ class Report(unittest.TestCase):
         """300 events, of which 100 are of the workload: each takes 27 ns of the clock, and those 100 take 200 more."""
         ns, clock = nanoseconds.net((1000, 10), (1000 + 300 * 27 + 100 * 200, 310), (0, 0), (300 * 27, 300), 100)
         self.assertEqual((round(ns), round(clock)), (200, 27))
+
+    def test_walks_are_proven(self):
+        """95 of 100 faults at the line that writes are too few, whichever of both counts has the others."""
+        line = nanoseconds.marked_line(nanoseconds.WALKS)
+
+        def share(written, others, lost, faults, name="/srv/walks.py"):
+            def entry(number, count):
+                return {"file": name, "line": number, "minor_faults": count, "major_faults": 0}
+            process = {"pid": 7, "lines": [entry(line, written), entry(line + 1, others)], "lost_faults": lost}
+            return nanoseconds.walked_share({"processes": [{"pid": 6, "lines": []}, process]}, 7, faults, line)
+        for few in (share(95, 5, 0, 90), share(95, 0, 5, 90), share(95, 0, 0, 100), share(100, 0, 0, 100, "/srv/storm.py")):
+            with self.assertRaisesRegex(SystemExit, "walk of 4 frames, after: .* not walks"):
+                nanoseconds.must_walk("walk of 4 frames, after", few)
+        nanoseconds.must_walk("walk", share(96, 2, 2, 100))
+
+    def test_a_string_instruction_is_no_walk(self):
+        """The line that is marked stores one byte: it is the workload's only one that touches memory."""
+        with open(nanoseconds.WALKS, encoding="utf-8") as f:
+            marked = [text.strip() for text in f if text.rstrip().endswith("# L:writes")]
+        self.assertEqual(marked, ["block[at] = 1  # L:writes"])
+
+    def test_bursts_beside_others_are_left_out(self):
+        """Of six bursts two began or ended while others were attached to sys_exit."""
+        seen = iter([0, 0, 1, 0, 2, 0, 0])
+
+        class Caller:
+            times = iter(range(100, 200))
+
+            def ns(self, call, count):
+                return float(next(self.times))
+        options = mock.Mock(bursts=2, patience=60)
+        with mock.patch.object(host_cost, "exits_attached", lambda: next(seen)), \
+                mock.patch.object(host_cost.time, "sleep", lambda seconds: None):
+            self.assertEqual(host_cost.bursts(Caller(), 0, options, {"getppid": 1})["getppid"], [100.0, 102.0])
+
+    def test_host(self):
+        data = {"machine": "Linux", "rounds": 5, "load": 2.0,
+                "ns": {"nothing attached": {"getppid": [80.0, 84.0, 88.0], "brk": [1.0], "mmap": []},
+                       "--sys-exit": {"getppid": [83.0, 83.0], "brk": [2.0], "mmap": [3.0]}}}
+        text = tables.host_text(data)
+        for said in ("Linux; 2 to 3 bursts of each, rounds: 5, load 2.0", "| nothing attached | 84 (80 to 88) | 1 (1 to 1) | - |",
+                     "| `--sys-exit` | 83 (83 to 83) |"):
+            self.assertIn(said, text)
+
+    def test_events(self):
+        def run(ns, least, **own):
+            return {"ns": ns, "runs": 0.5, "own": own, "least": least}
+        ways = {"unit": "page", "off": [run(9, None, rss_stat=50)], "idle": [run(10, 31)],
+                "busy": [run(40, 33, rss_stat=60, cache_added=390), run(60, 35, cache_added=410)]}
+        text = tables.events_text({"machine": "Linux", "python": "Python 3.11.2", "rounds": 2, "load": 1.0, "sources": {"cache": ways}})
+        self.assertIn("| `cache` | page | 9 | 10 | 50 | 0.50, 0.50, 0.50 | cache_added 400 |", text)
+        self.assertIn("Medians of 2; Python 3.11.2; Linux, load 1.0 at the end. The quickest program took 31 ns a run", text)
 
     def test_quarters(self):
         totals = [(0, 0), (100, 1), (200, 2), (300, 3), (500, 4)]

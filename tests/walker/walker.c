@@ -2,6 +2,8 @@
 /* Runs the BPF walker over the memory of a real, stopped interpreter: unchanged, and with faults.
  *
  * walker PID TRUTH
+ * walker --reads PID TRUTH   no check: what events in a row read, of each thread
+ * (bench/walk_reads.py)
  *
  * TRUTH has what the interpreter itself says: for each thread `T THREAD_ID`, then, innermost first,
  * `F LINE<TAB>FILE<TAB>FUNCTION`. Messages of the walker go through user/track/store.c and lines
@@ -321,22 +323,36 @@ static void layout_make(void)
 	layout.py = *py;
 }
 
-int main(int argc, char **argv)
+#define EVENTS 256
+
+/* `FRAMES: READS/BYTES …` of each thread, for as many undisturbed events. 0, or the status of a
+ * failure. */
+static int print_reads(unsigned threads)
 {
-	struct py_image_cache *cache = py_image_cache_new();
+	for (unsigned i = 0; i < threads; i++) {
+		const struct truth *t = oracle_truth(i);
+
+		walker_reset(&layout, process.runtime_addr, process.interp_head_addr);
+		printf("%u:", t->count);
+		for (unsigned n = 0; n < EVENTS; n++) {
+			oracle_forget();
+			if (event(t->thread_id)) {
+				fprintf(stderr, "walker: an event of thread %u had no stack\n", i);
+				return 1;
+			}
+			printf(" %ld/%ld", image_reads, image_bytes);
+		}
+		putchar('\n');
+	}
+	return 0;
+}
+
+static void check_all(unsigned threads)
+{
 	struct hostile_costs costs;
-	unsigned word_count = 0, threads;
+	unsigned word_count = 0;
 	long reads = 0;
 
-	if (argc != 3 || !cache)
-		walker_broken("usage: walker PID TRUTH");
-	threads = oracle_read_truth(argv[2]);
-	if (threads < 3 || py_process_identify(cache, atoi(argv[1]), &process))
-		walker_broken("no such process, or no truth of it");
-	py_image_cache_free(cache);
-	image_open(atoi(argv[1]));
-	layout_make();
-	oracle_init(&process);
 	if (!walker_thread_places())
 		walker_broken("a thread's record is not held by the image that it began on");
 	for (unsigned i = 0; i < threads; i++) {
@@ -357,7 +373,31 @@ int main(int argc, char **argv)
 	check_list(oracle_truth(0), 10000, true);
 	costs = hostile_check(&process, &layout, oracle_truth(0));
 	oracle_report(reads, word_count / 2, &costs);
+}
+
+int main(int argc, char **argv)
+{
+	struct py_image_cache *cache = py_image_cache_new();
+	bool only_reads = argc == 4 && !strcmp(argv[1], "--reads");
+	char **words_given = argv + (only_reads ? 2 : 1);
+	unsigned threads;
+	int status = 0;
+
+	if (argc != (only_reads ? 4 : 3) || !cache)
+		walker_broken("usage: walker [--reads] PID TRUTH");
+	threads = oracle_read_truth(words_given[1]);
+	if (threads < (only_reads ? 1 : 3) ||
+	    py_process_identify(cache, atoi(words_given[0]), &process))
+		walker_broken("no such process, or no truth of it");
+	py_image_cache_free(cache);
+	image_open(atoi(words_given[0]));
+	layout_make();
+	oracle_init(&process);
+	if (only_reads)
+		status = print_reads(threads);
+	else
+		check_all(threads);
 	image_close();
 	oracle_fini();
-	return 0;
+	return status;
 }
