@@ -3,4 +3,6 @@
 #define PYMEM_DEFINE_MAPS
 #include "base/maps.bpf.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "pymem_license.h"
+
+char LICENSE[] SEC("license") = PYMEM_LICENSE;

@@ -13,6 +13,7 @@
 #define PYMEM_DEFINE_MAPS
 #include "python/pystack.bpf.h"
 #include "pymem_birth.h"
+#include "pymem_license.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -288,4 +289,4 @@ int birth_write(struct breakpoint_context *ctx)
 	return number < BIRTH_WATCHES ? written(number) : 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = PYMEM_LICENSE;

@@ -72,6 +72,7 @@ struct session {
 	bool copies_watched;
 	int track_error,
 		attach_error; /* of session_track(), of events that are to be counted again */
+	int take_error;	      /* of the next session_take_stack(), which takes nothing; 0: none */
 	bool events_shed;
 	unsigned walk_frames;
 	uint64_t shed_stacks;

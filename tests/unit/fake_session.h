@@ -223,7 +223,11 @@ int session_take_stack(struct session *session, const struct pymem_stack_key *ke
 		       struct pymem_stack *stack)
 {
 	struct fake_stack *found = find_stack(session, key);
+	int err = session->take_error;
 
+	session->take_error = 0;
+	if (err)
+		return err;
 	if (!found)
 		return -ENOENT;
 	*stack = found->value;

@@ -2,52 +2,7 @@
 /* tracker_counts.c, tracker_take.c: a live session as a source of counts for a report. For each
  * image charged + lost = change of RSS. What was taken is gone from the tables that images share,
  * whether or not it was for the report. */
-#include "tracker_fixture.h"
-
-static const struct model *built(struct given *g, bool final)
-{
-	const struct model *model;
-
-	poll_all(g);
-	if (final)
-		assert_int_equal(tracker_end(&g->tracker), 0);
-	model = report_build(g->report, final);
-	assert_non_null(model);
-	return model;
-}
-
-static const struct model_process *process(const struct model *model, uint32_t id)
-{
-	for (size_t i = 0; i < model->process_count; i++)
-		if (model->processes[i]->id == id)
-			return model->processes[i];
-	return NULL;
-}
-
-static void check_conserved(const struct model *model)
-{
-	const struct model_process *p;
-
-	for (size_t i = 0; i < model->process_count; i++) {
-		p = model->processes[i];
-		assert_int_equal(p->charged_bytes + model_lost_bytes(p),
-				 p->rss_end_bytes - p->rss_start_bytes);
-	}
-}
-
-static const struct model_line *line(const struct model_process *p, int number)
-{
-	for (size_t i = 0; i < p->line_count; i++)
-		if (p->lines[i].location->line == number)
-			return &p->lines[i];
-	fail_msg("no line %d", number);
-	return NULL;
-}
-
-static int64_t lost(const struct given *g, const struct model_process *p, enum pymem_loss loss)
-{
-	return p->lost_bytes[loss] / g->page;
-}
+#include "tracker_report.h"
 
 static unsigned notes_with(const struct model *model, const char *words)
 {
