@@ -372,8 +372,8 @@ static void say_no_function(const struct profile *p)
 		gathers_imports(p) ? ", with -v those of the import system too" : "");
 }
 
-/* Says that there are no figures of --metric. What is resident of processes that have ended is none,
- * and no error; a page has other figures. Otherwise -ENOENT. */
+/* Says that there are no figures of --metric. What is resident of processes that have ended is
+ * none, and no error; a page has other figures. Otherwise -ENOENT. */
 static int lacks_metric(const struct profile *p, const struct model *model)
 {
 	enum render_metric metric = p->options.metric;

@@ -124,8 +124,8 @@ static int begin(struct reporting *r)
 					 o->verbosity);
 }
 
-/* Says that the recording has no figures of --metric. What was resident of processes that have ended
- * is none, and no error. */
+/* Says that the recording has no figures of --metric. What was resident of processes that have
+ * ended is none, and no error. */
 static bool lacks_metric(const struct reporting *r, const struct model *model, int *status)
 {
 	enum render_metric metric = r->options->profile.metric;

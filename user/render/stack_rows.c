@@ -117,8 +117,8 @@ bool render_metric_missing(const struct model *model, enum render_metric metric,
 			 "tells of it (pymem-bpf check)",
 			 name, metric_option(metric));
 	else
-		snprintf(why, size, "--metric %s: this kernel does not tell of it (pymem-bpf check)",
-			 name);
+		snprintf(why, size,
+			 "--metric %s: this kernel does not tell of it (pymem-bpf check)", name);
 	return true;
 }
 
