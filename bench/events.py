@@ -76,8 +76,8 @@ def cold_file():
 
 
 def measure(python, source, way, path):
-    """{"ns": of all programs for a unit, "runs": of them for a unit, "own": {program: ns a run}, "least": ns a run of the quickest
-    one}"""
+    """{"ns": of all programs for a unit, "runs": of them for a unit, "loaded": [program], "own": {program: ns a run}, of those that
+    ran often enough, "least": ns a run of the quickest one}"""
     with contextlib.ExitStack() as stack:
         case = SOURCES[source][0]
         members = stack.enter_context(kernel_side.limited(LIMIT)) if case == "reclaim" else None
@@ -94,7 +94,7 @@ def measure(python, source, way, path):
         after = {name: tool.read_times(path) for name, path in files.items()}
     ran = {name: (after[name][0] - ns, after[name][1] - runs) for name, (ns, runs) in before.items()}
     return {"ns": sum(ns for ns, _ in ran.values()) / units, "runs": sum(runs for _, runs in ran.values()) / units,
-            "own": {name: ns / runs for name, (ns, runs) in ran.items() if runs >= 100},
+            "loaded": sorted(ran), "own": {name: ns / runs for name, (ns, runs) in ran.items() if runs >= 100},
             "least": min((ns / runs for ns, runs in ran.values() if runs >= 100), default=None)}
 
 
@@ -116,8 +116,8 @@ def median(found, key):
 
 
 def own_programs(ways):
-    """"cache_added 640, cache_deleted 210": what a run of each takes that is there with the source alone."""
-    others = {name for one in ways["off"] for name in one["own"]}
+    """"cache_added 640, cache_deleted 210": what a run of each takes that is loaded with the source alone."""
+    others = {name for one in ways["off"] for name in one["loaded"]}
     names = sorted({name for one in ways["busy"] for name in one["own"]} - others)
     return ", ".join("%s %.0f" % (name, statistics.median(one["own"][name] for one in ways["busy"] if name in one["own"]))
                      for name in names) or "-"
