@@ -72,8 +72,8 @@ def cold_file():
 
 
 def measure(python, source, way, path):
-    """{"ns": of all programs for a unit, "runs": of them for a unit, "own": {program: ns a run}, "least": ns a run of the quickest
-    one}"""
+    """{"ns": of all programs for a unit, "runs": of them for a unit, "loaded": [program], "own": {program: ns a run}, of those that
+    ran often enough, "least": ns a run of the quickest one}"""
     with contextlib.ExitStack() as stack:
         case = SOURCES[source][0]
         members = stack.enter_context(kernel_side.limited(LIMIT)) if case == "reclaim" else None
@@ -90,7 +90,7 @@ def measure(python, source, way, path):
         after = {name: tool.read_times(path) for name, path in files.items()}
     ran = {name: (after[name][0] - ns, after[name][1] - runs) for name, (ns, runs) in before.items()}
     return {"ns": sum(ns for ns, _ in ran.values()) / units, "runs": sum(runs for _, runs in ran.values()) / units,
-            "own": {name: ns / runs for name, (ns, runs) in ran.items() if runs >= 100},
+            "loaded": sorted(ran), "own": {name: ns / runs for name, (ns, runs) in ran.items() if runs >= 100},
             "least": min((ns / runs for ns, runs in ran.values() if runs >= 100), default=None)}
 
 

@@ -209,6 +209,30 @@ def check_swap(system):
     assert "swap" not in lines.get("free", {}), lines
 
 
+@pytest.mark.host
+def test_swap_of_a_recording(system, swap, tmp_path):
+    """By stack, a recording has what came back, and the wait for it."""
+    check_swap_stacks(system, tmp_path)
+
+
+def check_swap_stacks(system, folder):
+    path = str(folder / "run.pymem")
+    with Target(system.command, "swapped") as target, \
+            Tool("record", "-p", target.pid, "--events", "swap", "-o", path, output=False) as tool:
+        tool.attached()
+        truth = target.go()
+        assert target.end() == 0
+        assert tool.wait() == 0, tool.stderr
+    image = report_of(path).image(target.pid)
+    check_sums(image, "swap")
+    if image["swap"]["wait_ns"] is None:
+        return
+    line = "swapped.py:%d" % harness.labels(target.path)["back"]
+    assert image["swap"]["in_bytes"] - image["swap"]["lost"]["in_bytes"] >= truth["back"] > 0, (image["swap"], truth)
+    check_stacks(path, folder, "swapped", image["swap"]["in_bytes"], line)
+    check_stacks(path, folder, "swap-wait", image["swap"]["wait_ns"], line)
+
+
 OURS = {"collapse_isolates", "collapse_ends"}
 
 

@@ -476,6 +476,22 @@ def test_nothing_is_resident_of_what_has_ended(tmp_path):
     assert done.returncode == 0 and "it is known of no process" in done.stderr.decode(), done
 
 
+@pytest.mark.parametrize("metric", ["copied", "faults", "resident", "stalled", "cached", "kernel", "huge", "swapped", "swap-wait"])
+def test_not_recorded(tmp_path, metric):
+    """What a recording has not counted is said by name, and there is no report: an empty one would mean that there was none."""
+    path, report = tmp_path / "run.pymem", tmp_path / "report"
+    done = said("record", "-q", "--no-faults", "-o", path, "--", "/usr/bin/python3", "-c", "kept = [b'x' * (1 << 20) for i in range(9)]")
+    assert done.returncode == 0, done
+    for form in ("folded", "html", "flamegraph"):
+        done = said("report", path, "--format", form, "--metric", metric, "-o", report)
+        text = done.stderr.decode()
+        assert done.returncode == 2 and not report.exists(), done
+        assert "record with --touched" in text if metric == "resident" else \
+            "--metric %s: this was not counted: record with --events " % metric in text, text
+    done = said("report", path, "--format", "folded", "--metric", "grown", "-o", report)
+    assert done.returncode == 0 and report.stat().st_size, done
+
+
 @pytest.mark.parametrize("form", ["csv", "folded", "pprof", "speedscope", "openmetrics"])
 def test_full_disk(form):
     """Not half a report with status 0."""

@@ -470,6 +470,23 @@ static void test_page_size(void **state)
 	profile_fini(&profile);
 }
 
+/* A metric without figures is named, with what would count it where that helps. */
+static void test_missing(void **state)
+{
+	struct model model = {.extras = PYMEM_EXTRA_HUGE, .faults_unknown = true};
+	char why[256] = "";
+
+	(void)state;
+	assert_false(render_metric_missing(&model, 0, true, why, sizeof(why)));
+	assert_false(render_metric_missing(&model, RENDER_HUGE, true, why, sizeof(why)));
+	assert_string_equal(why, "");
+	assert_true(render_metric_missing(&model, RENDER_SWAP_WAIT, true, why, sizeof(why)));
+	assert_non_null(strstr(why, "--metric swap-wait: this was not counted: record with "
+				    "--events swap,"));
+	assert_true(render_metric_missing(&model, RENDER_COPIED, false, why, sizeof(why)));
+	assert_non_null(strstr(why, "--metric copied: this kernel does not tell of it"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,7 +495,7 @@ int main(void)
 		cmocka_unit_test(test_frames),	      cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_thread_labels), cmocka_unit_test(test_threads_and_lines),
 		cmocka_unit_test(test_random),	      cmocka_unit_test(test_many),
-		cmocka_unit_test(test_page_size),
+		cmocka_unit_test(test_page_size),     cmocka_unit_test(test_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,39 +6,27 @@ read these, and the lines "# guest:" and "# cost:". in_guest.sh runs it. The exi
 failed checks.
 """
 import contextlib
-import glob
-import lzma
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e"), os.path.dirname(HERE), HERE]
 sys.dont_write_bytecode = True
 
+import guest_events  # noqa: E402
 import hardened  # noqa: E402
 import harness  # noqa: E402
 import heaps  # noqa: E402
-import kernel_side  # noqa: E402
-import memory_table  # noqa: E402
 import serving  # noqa: E402
-import test_cache  # noqa: E402
 import test_ends  # noqa: E402
-import test_extras  # noqa: E402
 import test_functions  # noqa: E402
-import test_kernel  # noqa: E402
-import test_last_words  # noqa: E402
-import test_memory_cgroup  # noqa: E402
-import test_reclaim  # noqa: E402
-import test_vm_calls  # noqa: E402
+from guest_common import CAPABILITIES, PYTHON, STARVED, comment  # noqa: E402
 
-PYTHON = [sys.executable]
 OWN_PROGRAMS = os.path.join(HERE, "programs")
 THREADED = ("threads", "smp", "turns")
 # Programs that one profiler watches together, since to load it is dear in an emulator: its
@@ -67,13 +55,8 @@ COST_RUNS = 3
 BURSTS_SINCE = (6, 6)
 # Whose the profiler is, with what it has of root's rights, and the program that it attaches to, with so many threads.
 PROFILER, PROFILED, ACCOUNT_THREADS = 4711, 4712, 20
-CAPABILITIES = "+bpf,+perfmon,+sys_ptrace,+checkpoint_restore,+dac_read_search,+sys_resource"
-EVENTS = "reclaim,cache,kernel,huge,swap,external"
 # Seconds between two looks: the first will do where the emulator has a CPU of its own.
 BIRTHS_SECONDS = (10, 30, 90)
-# What a guest says that is starved by the host's other work: it is looked at again, for longer.
-STARVED = ("can't be examined", "the process held it up", "nothing was made in a burst", "no insertion was seen",
-           "nothing grew that could be watched")
 
 
 def batched():
@@ -201,225 +184,6 @@ def short_amounts():
 
 def smp_amounts():
     together(("threads", "smp", "fork"))
-
-
-def vm_calls():
-    """All memory system calls, on their lines, at the kernel's functions: all of these kernels let programs be
-    attached there. Nothing is attached where all system calls pass."""
-    assert test_vm_calls.can(test_vm_calls.FUNCTIONS)
-    with harness.Target(PYTHON, "vm_calls") as target, harness.Tool("-p", target.pid) as tool:
-        tool.attached()
-        assert "rss_stat" in kernel_side.attached(tool.process.pid)
-        assert not kernel_side.at_all_calls(tool.process.pid)
-        target.go()
-        tool.process.send_signal(signal.SIGINT)
-        report = tool.report()
-        assert target.end() == 0, "the program must not notice"
-    report.check_conservation(target.pid)
-    test_vm_calls.check(report, target, dict(test_vm_calls.TRUTH, **test_vm_calls.ADVICE))
-    assert not test_vm_calls.advised(report)
-
-
-def preempts():
-    with open("/proc/cmdline") as f:
-        return "preempt=full" in f.read().split()
-
-
-def preempted():
-    """Programs are preempted, at the ends of functions, and from 7.0 on at tracepoints, by threads of which RSS changes:
-    no change is lost by that, and the end of each process is seen. For a kernel with preempt=full (VM_APPEND)."""
-    assert preempts(), "VM_APPEND=preempt=full"
-    for _ in range(3):
-        storm_on_one_cpu()
-
-
-def storm_on_one_cpu():
-    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", "calls_storm.py")
-    with contextlib.ExitStack() as stack:
-        storms = []
-        for _ in range(6):
-            storm = subprocess.Popen(PYTHON + [program, "800"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            stack.callback(harness.end_process, storm)
-            os.sched_setaffinity(storm.pid, {0})
-            assert storm.stdout.readline() == b"ready\n"
-            storms.append(storm)
-        tool = stack.enter_context(harness.Tool("-p", ",".join(str(storm.pid) for storm in storms)))
-        tool.attached()
-        for storm in storms:
-            storm.stdin.write(b"x\n")
-            storm.stdin.flush()
-        for storm in storms:
-            storm.wait(harness.PATIENCE)
-        tool.process.wait(harness.PATIENCE)
-        report = tool.report()
-    comment("notes: %s" % "; ".join(report.data["notes"]))
-    touched = 0
-    for storm in storms:
-        image = report.image(storm.pid)
-        assert image["exited"], storm.pid
-        report.check_conservation(storm.pid)
-        assert image["lost_bytes"].get("recursion", 0) == 0, image["lost_bytes"]
-        touched += sum(line["grown_bytes"] for line in image["lines"] if line["function"] == "work")
-        calls = sum(line.get("vm_calls", {}).get("mmap", {}).get("calls", 0) for line in image["lines"])
-        comment("PID %d: %d calls of mmap are some line's, of 800" % (storm.pid, calls))
-    assert touched >= 6 * 800 * harness.PAGE, touched
-
-
-def library(least):
-    """A file on the host's disk, the smallest with so many bytes: a guest's own files are in memory."""
-    with os.scandir("/usr/lib/x86_64-linux-gnu") as entries:
-        found = [(e.stat().st_size, e.path) for e in entries if e.is_file(follow_symlinks=False)]
-    return min(pair for pair in found if pair[0] >= least)[1]
-
-
-def page_cache():
-    """What a line brings into the page cache, to the page, whatever the size of this kernel's folios: a file of 64 MiB at least,
-    read cold, and nothing where it is read again; what of it is there when half of it was dropped."""
-    path = library(64 << 20)
-    with harness.Target(PYTHON, "caches_one", arguments=(path,)) as target, \
-            harness.Tool("-p", target.pid, "--events", "cache") as tool:
-        tool.attached()
-        truth = target.go()
-        tool.process.send_signal(signal.SIGINT)
-        report = tool.report()
-        assert target.end() == 0
-    image = report.image(target.pid)
-    test_cache.check_sums(image)
-    file = test_cache.named(image, os.path.basename(path))
-    assert truth["brought"] >= 64 << 20 and truth["again"] == 0 and file["bytes"] == truth["brought"], (file, truth)
-    assert file["there_bytes"] == truth["there"] < truth["brought"], (file, truth)
-    assert file["line"]["line"] == harness.labels(target.path)["read"], file
-    # Whoever reads pays: the program has been in one group since it began.
-    assert file["own_group_bytes"] == file["bytes"] and file["other_group_bytes"] == 0, file
-    comment("page cache: %d bytes, %d there" % (file["bytes"], file["there_bytes"]))
-
-
-@contextlib.contextmanager
-def without_khugepaged():
-    """An emulator takes so long that khugepaged comes by, and puts together what the program meant to have small."""
-    path = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"
-    with open(path) as f:
-        before = f.read()
-    try:
-        with open(path, "w") as f:
-            f.write("3600000")
-        yield
-    finally:
-        with open(path, "w") as f:
-            f.write(before)
-
-
-def huge_pages():
-    """Huge pages that become resident as a whole, and those that a line puts together (from 6.1 on)."""
-    with without_khugepaged():
-        truth, image, target = test_extras.run(types.SimpleNamespace(command=PYTHON), "huge_filled", "huge")
-    test_extras.check_huge(truth, image, target)
-    comment("huge pages: %r, collapse: %s" % (image["huge"], "refused" if truth["collapsed"] else "done"))
-
-
-@contextlib.contextmanager
-def swap(size=64 << 20):
-    """Swap in a file: by a loop device, since the guest's only disks are others' folders and memory."""
-    cache = os.environ.get("PYMEM_CACHE") or os.path.expanduser("~/.cache/pymem-bpf")
-    module, = glob.glob("%s/kernels/*/**/modules/%s/kernel/drivers/block/loop.ko*" % (cache, os.uname().release),
-                        recursive=True)
-    with (lzma.open(module) if module.endswith(".xz") else open(module, "rb")) as packed, \
-            tempfile.NamedTemporaryFile(dir="/tmp", suffix=".ko") as plain:
-        plain.write(packed.read())
-        plain.flush()
-        subprocess.run(["busybox", "insmod", plain.name], check=True)
-    with tempfile.NamedTemporaryFile(dir="/tmp") as f:
-        os.posix_fallocate(f.fileno(), 0, size)
-        device = subprocess.run(["losetup", "--find", "--show", f.name], check=True,
-                                stdout=subprocess.PIPE).stdout.decode().strip()
-        try:
-            subprocess.run(["mkswap", device], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run(["swapon", device], check=True)
-            yield
-        finally:
-            subprocess.run(["swapoff", device], check=True)
-            subprocess.run(["losetup", "--detach", device], check=True)
-
-
-def swapped():
-    """What goes to swap and comes back, on the line that brings it back, and the wait for it."""
-    with swap():
-        test_extras.check_swap(types.SimpleNamespace(command=PYTHON))
-
-
-def reclaims():
-    """A limit of a control group, a file that is larger: each line has the stalls that the kernel's own delay accounting has."""
-    with_memory()
-    truth = test_reclaim.check_lines(types.SimpleNamespace(command=PYTHON), library(test_reclaim.FILE))
-    comment("stalls, nanoseconds, of that clock: %r" % truth)
-
-
-def taken():
-    """What another task reclaims of a program, and that it was this one."""
-    with_memory()
-    gone = test_extras.check_external(types.SimpleNamespace(command=PYTHON), library(16 << 20))
-    assert gone >= 1 << 20, "the kernel took %d bytes" % gone
-    comment("taken: %d bytes" % gone)
-
-
-def few_capabilities():
-    """`check`, and all events, without CAP_SYS_ADMIN: the kernel then lists no modules, in which libbpf looks for what the
-    kernel itself does not have."""
-    names = [name for name in CAPABILITIES.split(",") if name != "+sys_resource" or memlock_limits_maps()]
-    before = ["setpriv", "--bounding-set", "-all," + ",".join(names)]
-    done = subprocess.run(before + [harness.TOOL, "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    comment(done.stdout.decode("utf-8", "replace"))
-    assert done.returncode == 0, "status %d" % done.returncode
-    with harness.Target(PYTHON, "tables") as target, harness.Tool("-p", target.pid, "--events", EVENTS, before=before) as tool:
-        tool.attached()
-        target.go(tool.polled)
-        tool.process.send_signal(signal.SIGINT)
-        report = tool.report()
-        assert target.end() == 0
-    report.check_conservation(target.pid)
-    image = report.image(target.pid)
-    test_kernel.check_sums(image)
-    assert image["kernel_memory"]["kinds"].get("page_tables", {}).get("bytes"), image["kernel_memory"]
-    for name in ("page_cache", "huge", "swap", "taken"):
-        assert name in image, (name, sorted(image))
-    assert image["stalls"] is not None
-
-
-def memlock_limits_maps():
-    """Before 5.11 memory of maps counts against RLIMIT_MEMLOCK."""
-    return tuple(map(int, os.uname().release.split(".")[:2])) < (5, 11)
-
-
-def with_memory():
-    """The memory controller, for groups below the root."""
-    with open("/sys/fs/cgroup/cgroup.subtree_control", "w") as f:
-        f.write("+memory")
-
-
-def memory_cgroup():
-    """What a group of version 2 uses, by kind, beside what lines added; the table of docs/EVENTS.md has it. What kernels
-    before 6.1 do not tell of objects is in the remainder: all else is checked there as well."""
-    with_memory()
-    unstarved(balance, types.SimpleNamespace(command=PYTHON), library(24 << 20))
-
-
-def balance(system, path):
-    objects = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 1)
-    truth, group = test_memory_cgroup.check_all_kinds(system, path, objects)
-    for row in memory_table.rows_of(group):
-        comment(row)
-    comment("memory of a group: %r" % truth)
-
-
-def kernel_memory():
-    """Page tables by line, and their sum to the byte; sockets, pipes and threads, as far as this kernel tells of
-    them."""
-    system = types.SimpleNamespace(command=PYTHON)
-    unstarved(test_kernel.test_page_tables, system)
-    truth, target, image, whole = test_kernel.counted(system, False, 30)
-    comment("kernel memory: %r%s" % (image["kernel_memory"], "" if whole else ", in part"))
-    # Where all is slow, an interrupt comes more often while a program runs.
-    test_kernel.check_objects(truth, target, image, whole, 20)
 
 
 def lines():
@@ -622,66 +386,17 @@ def births_burst():
     assert "bursts need Linux 6.6" in look.notes() and "debug registers" not in look.notes(), look.notes()
 
 
-def unstarved(check, *arguments):
-    """Does it again where the host's other work left the guest no time."""
-    try:
-        check(*arguments)
-    except AssertionError as e:
-        if not any(words in str(e) for words in STARVED):
-            raise
-        comment("%s: starved" % check.__name__)
-        check(*arguments)
-
-
-def last_words():
-    """Kills in control groups of version 2, by another process, and a crash: each with its line."""
-    with_memory()
-    system = types.SimpleNamespace(command=PYTHON)
-    unstarved(test_last_words.test_out_of_memory, system)
-    unstarved(test_last_words.test_group, system)
-    unstarved(test_last_words.test_killed_by_another, system)
-    unstarved(test_last_words.test_crash, system, "crash", "SIGSEGV", 1)
-    unstarved(test_last_words.test_ordinary_end, system, "end")
-
-
-@contextlib.contextmanager
-def little_memory(left=192 << 20):
-    """Leaves so many bytes for others: an emulator takes long to fill memory page by page."""
-    with open("/proc/meminfo") as f:
-        available = int(re.search(r"MemAvailable:\s+(\d+)", f.read())[1]) << 10
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100%", "none", folder], check=True)
-        try:
-            with open(os.path.join(folder, "held"), "wb") as f:
-                os.posix_fallocate(f.fileno(), 0, available - left)
-                yield
-        finally:
-            subprocess.run(["umount", folder], check=True)
-
-
-def last_words_of_host():
-    """The OOM killer of the host, without any control group."""
-    unstarved(test_last_words.everywhere, types.SimpleNamespace(command=PYTHON), little_memory)
-
-
 CHECKS = {check.__name__: check for check in (
-    check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, vm_calls, preempted, counted_lines, counted_functions, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup, reclaims, taken, few_capabilities,
-    hardened.hardened)}
+    check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check, kill_9, counted_lines,
+    counted_functions, serve, memit, accounts, births_watch, births_burst, *guest_events.CHECKS, hardened.hardened)}
 
 
 def chosen():
     if os.cpu_count() > 2:
         return SMP
-    more = ("preempted",) if preempts() else ()
+    more = ("preempted",) if guest_events.preempts() else ()
     # The last one can't be undone.
     return FULL + more + ("hardened",) if os.environ.get("PYMEM_VM_FULL") else SHORT + more
-
-
-def comment(text):
-    """A TAP comment: what is in it is no point."""
-    print("# " + text.rstrip().replace("\n", "\n# "), flush=True)
 
 
 def main():

@@ -372,15 +372,17 @@ static void say_no_function(const struct profile *p)
 		gathers_imports(p) ? ", with -v those of the import system too" : "");
 }
 
-/* An empty report would not say why: processes that have ended have no resident memory. */
-static void say_if_nothing_resident(const struct model *model)
+/* Says that there are no figures of --metric. What is resident of processes that have ended is
+ * none, and no error; a page has other figures. Otherwise -ENOENT. */
+static int lacks_metric(const struct profile *p, const struct model *model)
 {
-	for (size_t i = 0; i < model->process_count; i++)
-		if (model->processes[i]->resident_known)
-			return;
-	options_complain(&command_profile,
-			 "--metric resident: it is known of no process; those that have ended have "
-			 "no resident memory");
+	enum render_metric metric = p->options.metric;
+	char why[256];
+
+	if (!render_metric_missing(model, metric, false, why, sizeof(why)))
+		return 0;
+	options_complain(&command_profile, "%s", why);
+	return metric == RENDER_RESIDENT || p->renderer->page ? 0 : -ENOENT;
 }
 
 /* Ends the measuring and writes the last report. 0 or -errno. */
@@ -405,12 +407,10 @@ static int final_report(struct profile *p)
 	if (!p->output.output.path)
 		progress_done();
 	out = report_output_begin(&p->output, &ro.width, &ro.color);
-	err = p->renderer->emit(out, model, &ro);
+	err = lacks_metric(p, model) ?: p->renderer->emit(out, model, &ro);
 	progress_done();
 	if (err == -ENOENT && p->options.function)
 		say_no_function(p);
-	if (!err && p->options.metric == RENDER_RESIDENT)
-		say_if_nothing_resident(model);
 	if (!err && p->renderer->only_rows && !p->options.quiet)
 		render_asides(stderr, model);
 	return err;

@@ -124,6 +124,22 @@ static int begin(struct reporting *r)
 					 o->verbosity);
 }
 
+/* Says that the recording has no figures of --metric. What was resident of processes that have
+ * ended is none, and no error. */
+static bool lacks_metric(const struct reporting *r, const struct model *model, int *status)
+{
+	enum render_metric metric = r->options->profile.metric;
+	char why[256];
+
+	if (!render_metric_missing(model, metric, true, why, sizeof(why)))
+		return false;
+	complain(r, why, 0);
+	if (metric == RENDER_RESIDENT)
+		return false;
+	*status = EXIT_USAGE;
+	return true;
+}
+
 /* The report of what was asked for. NULL after saying what is wrong: `*status` is to be returned.
  */
 static struct model *read_window(struct reporting *r, int *status)
@@ -156,7 +172,7 @@ static struct model *read_window(struct reporting *r, int *status)
 	model = recording_model(r->recording, &view, why, sizeof(why));
 	if (!model)
 		*status = complain(r, why, EXIT_FAILED);
-	return model;
+	return model && lacks_metric(r, model, status) ? NULL : model;
 }
 
 /* Reads when the figures came about. 0 or an exit status. */

@@ -62,7 +62,9 @@ struct bpf_object *object_open(bool legacy, struct bpf_handles *handles)
 	/* A type that programs ask for and this kernel does not have (folios before 5.16, flags of
 	 * caches before 6.8) is looked for by libbpf in all modules. The kernel lists these for
 	 * CAP_SYS_ADMIN only, and without it the load fails there. None of our types is a module's,
-	 * and where a file of types is given, libbpf looks in no other one. */
+	 * and where a file of types is given, libbpf looks in no other one. It then reads the
+	 * kernel's types once more: 3 to 11 ms of 150 to 340 ms of CPU time until all is attached
+	 * (6.18). */
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = KERNEL_BTF);
 
 	memset(handles, 0, sizeof(*handles));

@@ -97,6 +97,11 @@ struct renderer {
 RENDERERS(RENDERER_DECLARE)
 #undef RENDERER_DECLARE
 
+/* Does the model have no figure of that kind? Then writes into `why` which metric it is, and what
+ * helps. `recorded`: the model is a recording's. */
+bool render_metric_missing(const struct model *model, enum render_metric metric, bool recorded,
+			   char *why, size_t size);
+
 /* Prints on `out` what a format with only_rows leaves out: processes that were skipped, and
  * notes. */
 void render_asides(FILE *out, const struct model *model);

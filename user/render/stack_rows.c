@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,51 @@ bool stack_metric_known(const struct model *model, enum render_metric metric)
 	case RENDER_METRICS:
 		break;
 	}
+	return true;
+}
+
+/* The option that has the metric counted. */
+static const char *metric_option(enum render_metric metric)
+{
+	switch (metric) {
+	case RENDER_RESIDENT:
+		return "--touched";
+	case RENDER_STALLED:
+		return "--events reclaim";
+	case RENDER_CACHED:
+		return "--events cache";
+	case RENDER_KERNEL:
+		return "--events kernel";
+	case RENDER_HUGE:
+		return "--events huge";
+	case RENDER_SWAPPED_IN:
+	case RENDER_SWAP_WAIT:
+		return "--events swap";
+	default:
+		return "--events faults,copies";
+	}
+}
+
+bool render_metric_missing(const struct model *model, enum render_metric metric, bool recorded,
+			   char *why, size_t size)
+{
+	const char *name = stack_metric_names[metric];
+
+	if (!metric || stack_metric_known(model, metric))
+		return false;
+	if (metric == RENDER_RESIDENT)
+		snprintf(why, size,
+			 "--metric %s: it is known of no process; those that have ended have no "
+			 "resident memory",
+			 name);
+	else if (recorded)
+		snprintf(why, size,
+			 "--metric %s: this was not counted: record with %s, on a kernel that "
+			 "tells of it (pymem-bpf check)",
+			 name, metric_option(metric));
+	else
+		snprintf(why, size,
+			 "--metric %s: this kernel does not tell of it (pymem-bpf check)", name);
 	return true;
 }
 
