@@ -26,6 +26,7 @@ from test_agent import Agent, files, grown, image_of, is_recorded, rights_of_the
 from test_agent import check_sums as check_image
 from test_by import LIMIT, memory  # pylint: disable=unused-import
 from test_metrics import free_port, only, parsed
+from test_record_marks import Collecting
 from test_top_levels import ID
 
 pytestmark = pytest.mark.host
@@ -88,10 +89,23 @@ def check_sums(metrics):
     if "pymem_line_change_bytes" in metrics:
         assert not any(sums.values()), sums
     for name in "processes", "rss_bytes", "rss_change_bytes", "swap_bytes", "grown_bytes", "freed_bytes", "faults", \
-            "copied_pages", "unattributed_bytes":
+            "copied_pages", "unattributed_bytes", "gc_collections":
         if "pymem_" + name in metrics:
             assert total(metrics, "pymem_" + name) == total(metrics, "pymem_container_" + name), name
     assert total(metrics, "pymem_interpreters") == total(metrics, "pymem_processes")
+
+
+def check_budget(before, after):
+    """By default a tenth of all CPUs and 256 MiB; what counts for it, by what took it."""
+    assert total(after, "pymem_agent_budget_cpu_ratio") == pytest.approx(0.1 * os.sysconf("SC_NPROCESSORS_ONLN"))
+    assert total(after, "pymem_agent_budget_memory_bytes") == 256 * MIB
+    assert MIB / 4 < total(after, "pymem_agent_memory_bytes") <= total(after, "pymem_agent_rss_bytes")
+    name = "pymem_agent_budget_spent_seconds"
+    spent = [{dict(labels)["what"]: value for labels, value in metrics[name].items()} for metrics in (before, after)]
+    assert set(spent[0]) == {"agent", "requests", "walks", "faults"}
+    assert all(spent[1][what] >= spent[0][what] for what in spent[0])
+    assert spent[1]["agent"] > 0 and spent[1]["requests"] > spent[0]["requests"]
+    assert spent[1]["walks"] + spent[1]["faults"] == pytest.approx(total(after, "pymem_agent_bpf_cpu_seconds"))
 
 
 def check_never_falls(before, after):
@@ -134,6 +148,7 @@ def test_tcp(store, tmp_path):
         assert total(second, "pymem_rss_bytes", program="steps.py") == rss_of(target.pid)
         assert total(second, "pymem_agent_recording") == 1 and total(second, "pymem_agent_recordings") == 1
         assert total(second, "pymem_agent_rss_bytes") > MIB and total(second, "pymem_agent_cpu_seconds") > 0
+        check_budget(first, second)
         base = url[:-len("/metrics")]
         assert ask(base + "/")[::2] == (200, "the metrics of pymem-bpf agent are at /metrics\n")
         assert ask(base + "/-/healthy")[::2] == (200, "the agent runs\n")
@@ -162,6 +177,56 @@ def test_container(memory, store, tmp_path):
             assert only(metrics["pymem_container_processes"], **place) == [1]
             assert only(metrics["pymem_processes"], program="steps.py", where=place["container"]) == [1]
             check_sums(metrics)
+
+
+def test_collections(store, system):
+    """As many as gc.collect() was called, by generation, of a program and its container; also after its end."""
+    with listening(store, "--interval", "1") as agent, Collecting(system) as target:
+        url = url_of(agent)
+
+        def seen(generation, kind=""):
+            return only(fresh(url)["pymem_%sgc_collections" % kind], program="collects.py", generation=str(generation))
+
+        def is_read():
+            target.collect(1)
+            return sum(seen(2)) > 0
+        harness.until(is_read, "read")
+        # One of another generation comes behind them, so when that is there, they are.
+        target.collect(-1)
+        harness.until(lambda: seen(1) == [1], "all of them")
+        before, = seen(2)
+        target.collect(7)
+        target.collect(-4)
+        harness.until(lambda: seen(1) == [5], "these, too")
+        assert seen(2) == [before + 7] and seen(0) == [0]
+        metrics = fresh(url)
+        check_sums(metrics)
+        assert only(metrics["pymem_agent_gc_processes"], state="read")[0] >= 1
+        assert {dict(labels)["state"] for labels in metrics["pymem_agent_gc_processes"]} == {"read", "waits", "unseen"}
+        assert total(metrics, "pymem_agent_gc_missed_readings") == 0
+        target.process.kill()
+        harness.until(lambda: total(fresh(url), "pymem_processes", program="collects.py") == 0, "ended")
+        assert seen(2) == [before + 7] and seen(1) == [5]
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_interpreters(store, tmp_path, system):
+    """Each process that runs is counted by its version and its engine."""
+    path = tmp_path / "steps.py"
+    path.write_text("print('ready', flush=True)\ninput()\n")
+    command = system.command + [str(path)]
+    version = subprocess.check_output(system.command + ["-c", "import platform; print(platform.python_version())"]).decode().strip()
+    with listening(store) as agent, contextlib.ExitStack() as stack:
+        url = url_of(agent)
+
+        def count():
+            return sum(only(fresh(url)["pymem_interpreters"], version=version, engine="walk"))
+        before = count()
+        for _ in range(3):
+            stack.enter_context(harness.Stepping(command))
+        harness.until(lambda: count() >= before + 3, "all three")
+        check_sums(fresh(url))
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
 def test_killed(store, tmp_path):
@@ -500,8 +565,10 @@ def test_samples():
 def test_metrics_of_samples(store):
     with open(os.path.join(SAMPLES, "pymem-bpf.rules.yml"), encoding="utf-8") as f:
         names = set(re.findall(r"(?<![:\w])pymem_\w+", f.read()))
-    with listening(store) as agent:
-        text = ask(url_of(agent), headers={"Accept": "text/plain"})[2]
+    with listening(store, "--pss") as agent:
+        url = url_of(agent)
+        harness.until(lambda: "\npymem_pss_bytes{" in ask(url, headers={"Accept": "text/plain"})[2], "PSS is read")
+        text = ask(url, headers={"Accept": "text/plain"})[2]
     known = set(re.findall(r"^# TYPE (\S+)", text, re.M))
     assert names <= known, names - known
 
@@ -518,6 +585,24 @@ tests:
   - {series: 'pymem_killed_total{program="leaks.py",where="",cause="oom",instance="a"}', values: '0x170 1x10'}
   - {series: 'pymem_killed_total{program="leaks.py",where="",cause="kill",instance="a"}', values: '0x170 9x10'}
   - {series: 'pymem_agent_recording{instance="a"}', values: '1x180'}
+  - {series: 'pymem_rss_bytes{program="web.py",where="",instance="b"}', values: '500x180'}
+  - {series: 'pymem_pss_bytes{program="web.py",where="",instance="b"}', values: '150x180'}
+  - {series: 'pymem_pss_bytes{program="(other)",where="",instance="b"}', values: '30x180'}
+  - {series: 'pymem_pss_unread_processes{program="web.py",where="",instance="b"}', values: '2x180'}
+  - {series: 'pymem_pss_unread_processes{program="(other)",where="",instance="b"}', values: '1x180'}
+  promql_expr_test:
+  - expr: instance:pymem_pss_bytes:sum
+    eval_time: 10m
+    exp_samples:
+    - {labels: 'instance:pymem_pss_bytes:sum{instance="b"}', value: 180}
+  - expr: instance:pymem_pss_unread_processes:sum
+    eval_time: 10m
+    exp_samples:
+    - {labels: 'instance:pymem_pss_unread_processes:sum{instance="b"}', value: 3}
+  - expr: instance:pymem_rss_bytes_shared_in_each:sum
+    eval_time: 0m
+    exp_samples:
+    - {labels: 'instance:pymem_rss_bytes_shared_in_each:sum{instance="a"}', value: 9100000000}
   alert_rule_test:
   - eval_time: 100m
     alertname: PythonProgramGrows

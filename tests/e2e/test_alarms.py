@@ -3,6 +3,7 @@
 watches the whole host, so only lines of the processes that a test has started count."""
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -170,6 +171,37 @@ def test_limit(store, tmp_path, memory):  # noqa: F811
             assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 
+@pytest.mark.parametrize("scope, who", [("process", "leak.py, PID %d, in docker:"), ("program", "leak.py in docker:")])
+def test_part_of_limit(store, tmp_path, memory, scope, who):  # noqa: F811
+    """What one process, or one program, has of the limit of its control group; who is in none has no such alarm."""
+    alarm = scope + ":limit>20%"
+    with Target(tmp_path, "leak.py", LEAK) as leak, Target(tmp_path, "free.py", LEAK) as free:
+        memory(leak)
+        with Agent(store, "--alarm", alarm) as agent:
+            line = told(agent, "alarm %s: %s%s" % (alarm, who % leak.pid if "%d" in who else who, ID[:12]))
+            share = re.search(r"RSS (\d+\.\d) MiB of its control group's limit of %.1f MiB \((\d+) %%\)" % (LIMIT / MIB), line)
+            assert share, line
+            assert 20 <= int(share[2]) < 40 and abs(float(share[1]) * MIB / LIMIT * 100 - int(share[2])) <= 1, line
+            process = report_of(line)
+            assert process["pid"] == leak.pid and process["lines"][0]["line"] == REMEMBER
+            harness.until(lambda: harness.rss(free.pid) > 0.3 * LIMIT, "the other one is as large")
+            agent.waits()
+            assert not alarms(agent, "free.py"), agent.text()
+            assert len(alarms(agent, "leak.py")) == 1, agent.text()
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_forecast_of_limit(store, tmp_path, memory):  # noqa: F811
+    """It is told when at its rate the group of a process, or of a program, is full."""
+    with Target(tmp_path, "leak.py", LEAK.replace("0.1", "0.2")) as leak:
+        memory(leak)
+        grows = "growth>1MiB/s over 10s"
+        with Agent(store, "--alarm", "process:" + grows, "--alarm", "program:" + grows) as agent:
+            for who in "process:%s: leak.py, PID %d," % (grows, leak.pid), "program:%s: leak.py in docker:" % grows:
+                assert "; at this rate its limit of %.1f MiB in " % (LIMIT / MIB) in told(agent, who)
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
 def test_odd_names(store, tmp_path):  # noqa: F811
     """A name is cut between two characters, so that the line is UTF-8; and not behind whose the group is."""
     where = DELEGATED[-1] + "/lxc.payload." + 200 * "\udcff"
@@ -230,7 +262,7 @@ class Forks:
 @pytest.mark.parametrize("alarm, words", [
     ("growth>50MB/h", 'column 10: "MB/h" is not understood: write KiB, MiB or GiB, as in growth>50MiB/h'),
     ("growth>50MiB", "column 13: it ends too early: write / and s, min, h or d, as in growth>50MiB/h"),
-    ("process:limit>90%", 'column 1: "process:limit>90%" is not understood: limits are those of control groups'),
+    ("process:limit>90", "column 17: it ends too early: write %, as in limit>90%"),
     ("", "column 1: it ends too early: write growth, rss or limit"),
 ])
 def test_refused(store, tmp_path, alarm, words):  # noqa: F811

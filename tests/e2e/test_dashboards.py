@@ -86,18 +86,30 @@ def test_queries(tmp_path):
     assert "%d rules found" % len(queries()) in done.stdout.decode()
 
 
+def test_sums_of_hosts():
+    """RSS is added up over programs only where there is no PSS, and then it says that what is shared counts in each."""
+    for panel in panels():
+        for target in panel["targets"]:
+            if not re.search(r"\bsum\((?:delta\()?pymem_(?:rss|swap)_bytes", target["expr"]):
+                continue
+            assert "in each" in (target["legendFormat"] + panel["description"]), panel["title"]
+            assert "delta(" in target["expr"] or " unless on (instance) pymem_" in target["expr"], panel["title"]
+
+
 @pytest.mark.host
 def test_metrics_of_dashboard(store, tmp_path):
     """The agent has all that they ask for, with the labels that they name."""
-    with stepping(tmp_path), listening(store, "--metrics-lines", "2", "--pprof") as agent:
-        text = ask(url_of(agent), headers={"Accept": "text/plain"})[2]
+    with stepping(tmp_path), listening(store, "--metrics-lines", "2", "--pprof", "--pss") as agent:
+        url = url_of(agent)
+        harness.until(lambda: "\npymem_pss_bytes{" in ask(url, headers={"Accept": "text/plain"})[2], "PSS is read")
+        text = ask(url, headers={"Accept": "text/plain"})[2]
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
     known = set(re.findall(r"^# TYPE (\S+)", text, re.M))
     named = {name for board in (json.dumps(dashboard()),) for name in re.findall(r"\bpymem_\w+", board)}
     assert named <= known, named - known
     labels = set(re.findall(r'(\w+)="', text)) | {"instance"}
     for expression in queries():
-        for names in re.findall(r"by \(([^)]*)\)", expression):
+        for names in re.findall(r"(?:by|on|without) \(([^)]*)\)", expression):
             assert {name.strip() for name in names.split(",")} <= labels, expression
     for legend in (target["legendFormat"] for panel in panels() for target in panel["targets"]):
         assert set(re.findall(r"{{(\w+)}}", legend)) <= labels, legend

@@ -16,7 +16,7 @@ import pytest
 import harness
 
 MANUAL = os.path.join(harness.PROJECT, "docs", "pymem-bpf.8")
-OPTION = re.compile(r"  (?:-(\w), |    )--([\w-]+)(?: ([^ ]+))? +\S")
+OPTION = re.compile(r"  (?:-(\w), |    )--([\w-]+)(?: \[?([^ ]+?)\]?)? +\S")
 MAIN = "main"
 
 
@@ -54,7 +54,7 @@ def test_commands_are_found():
 
 # --- the manual page ---
 
-ITEM = re.compile(r"\.It Fl (?:(\w) , )?-([a-z][\w-]*)(?: Ar (\w+))?")
+ITEM = re.compile(r"\.It Fl (?:(\w) , )?-([a-z][\w-]*)(?: (?:Op )?Ar (\w+))?")
 
 
 def manual():

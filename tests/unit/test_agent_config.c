@@ -71,6 +71,7 @@ static const struct option_row rows[] = {
 	 AT(lines),
 	 .given_offset = offsetof(struct asked, lines_given),
 	 .most = 100,
+	 .alone = "10",
 	 .help = "lines"},
 	{.name = "rotate",
 	 .argument = "SEC",
@@ -181,6 +182,13 @@ static void test_given(void **state)
 	parsed_fini(&p);
 	read_text(&p, "lines = 0\n");
 	assert_true(!p.err && !p.asked.lines && p.asked.lines_given);
+	parsed_fini(&p);
+	/* It has a meaning without its argument: true; false is as if it was not there. */
+	read_text(&p, "lines = true\n");
+	assert_true(!p.err && p.asked.lines == 10 && p.asked.lines_given);
+	parsed_fini(&p);
+	read_text(&p, "lines = false\n");
+	assert_true(!p.err && !p.asked.lines && !p.asked.lines_given);
 	parsed_fini(&p);
 	read_text(&p, "lines = 1000\n");
 	assert_true(p.err && !p.asked.lines_given);

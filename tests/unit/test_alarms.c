@@ -39,6 +39,8 @@ static const struct {
 	{"program:rss>2GiB", ALARM_RSS, ALARM_PROGRAM, 2048 * MIB, ALARM_WINDOW},
 	{"limit>90%", ALARM_LIMIT, ALARM_CONTAINER | ALARM_GROUP, 90, ALARM_WINDOW},
 	{"container:limit>99.5%", ALARM_LIMIT, ALARM_CONTAINER, 99.5, ALARM_WINDOW},
+	{"process:limit>90%", ALARM_LIMIT, ALARM_PROCESS, 90, ALARM_WINDOW},
+	{"program:limit>80%", ALARM_LIMIT, ALARM_PROGRAM, 80, ALARM_WINDOW},
 };
 
 static void test_good(void **state)
@@ -70,7 +72,7 @@ static const struct {
 	{"host:rss>1GiB", 1, "before it perhaps process:, program: or container:"},
 	{"process rss>1GiB", 9, "write : and growth, rss or limit, as in process:rss>2GiB"},
 	{"process:", 9, "it ends too early: write growth, rss or limit"},
-	{"process:limit>90%", 1, "write limit or container:limit"},
+	{"host:limit>90%", 1, "before it perhaps process:, program: or container:"},
 	{"rss<1GiB", 4, "write > and from when on it is met"},
 	{"rss>=1GiB", 5, "write a number of at most 9 digits, as in rss>2GiB"},
 	{"rss>-1GiB", 5, "write a number"},

@@ -162,8 +162,8 @@ static void ten_thousand_programs(void **state)
 	assert_int_equal(w.change, (int64_t)10000 * 10 * PAGE);
 	assert_int_equal(w.grown, (int64_t)10000 * 10 * PAGE);
 	assert_int_equal(w.faults, 70000);
-	/* 15 of each, with three lines, a rest of lines, and a cause. */
-	assert_in_range(series_of(&sums, model, MODEL_BY_PROGRAM, NULL), GROUPS, GROUPS * 20);
+	/* 18 of each, three of which are of garbage collections, with lines and a cause. */
+	assert_in_range(series_of(&sums, model, MODEL_BY_PROGRAM, NULL), GROUPS, (GROUPS + 1) * 20);
 	group_sums_free(&sums);
 	end(book, model);
 }
@@ -207,6 +207,47 @@ static void ended(void **state)
 	assert_int_equal(row(&sums, "worker.py")->grown_bytes, 28 * PAGE);
 	assert_int_equal(row(&sums, "worker.py")->processes, 1);
 	whole_of(&sums);
+	group_sums_free(&sums);
+	end(book, model);
+}
+
+/* Garbage collections are told apart from readings, also of a process that no reading has had. */
+static void collections(void **state)
+{
+	static const uint64_t some[GROUP_GENERATIONS] = {7, 5, 2}, none[GROUP_GENERATIONS];
+	struct metric_book *book;
+	struct model *model = begin(&book, 1);
+	struct model_process *p = add(model, "worker.py", "/", 50);
+	struct model_process *other = add(model, "small.py", "/", 1);
+	struct group_sums sums;
+
+	(void)state;
+	assert_int_equal(metric_book_collected(book, p->id, some), 0);
+	assert_int_equal(metric_book_collected(book, p->id, some), 0);
+	assert_int_equal(metric_book_collected(book, other->id, some), 0);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "worker.py")->collections[0], 14);
+	assert_int_equal(row(&sums, "worker.py")->collections[2], 4);
+	assert_true(sums.list[1].rest);
+	assert_int_equal(sums.list[1].collections[1], 5);
+	group_sums_free(&sums);
+	/* Once each. */
+	assert_int_equal(metric_book_collected(book, p->id, none), 0);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "worker.py")->collections[0], 14);
+	group_sums_free(&sums);
+	/* What comes before its end, and after the last reading, counts. */
+	assert_int_equal(metric_book_collected(book, p->id, some), 0);
+	assert_int_equal(metric_book_gone(book, p), 0);
+	model_clear(model);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "worker.py")->collections[0], 21);
+	group_sums_free(&sums);
+	add(model, "large.py", "/", 500);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "large.py")->collections[0], 0);
+	assert_int_equal(sums.list[1].collections[0], 28);
+	assert_int_equal(sums.list[1].collections[2], 8);
 	group_sums_free(&sums);
 	end(book, model);
 }
@@ -434,6 +475,7 @@ int main(void)
 		cmocka_unit_test(ten_thousand_programs),
 		cmocka_unit_test(ended),
 		cmocka_unit_test(killed),
+		cmocka_unit_test(collections),
 		cmocka_unit_test(ends_meanwhile),
 		cmocka_unit_test(unsettled),
 		cmocka_unit_test(churn),

@@ -21,7 +21,7 @@ struct asked {
 	bool all, more;
 	int loud, level, engine, fd;
 	const char *text, *file, *any, *name, *word;
-	unsigned count, kept, events;
+	unsigned count, kept, events, top;
 	pid_t pid;
 	pid_t *pids;
 	size_t pid_count;
@@ -99,6 +99,13 @@ static const struct option_row rows[] = {
 	 .preset = "20",
 	 .preset_all = "30",
 	 .help = "so many ({})"},
+	{.name = "top",
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(top),
+	 .most = 50,
+	 .alone = "10",
+	 .help = "top"},
 	{.name = "kept-stacks",
 	 .argument = "N",
 	 .type = OPTION_UNSIGNED,
@@ -479,6 +486,33 @@ static void test_given_twice(void **state)
 	assert_refused("-p 5,6 -p x", "-p x: expected a whole number from 1 to 4194304");
 }
 
+/* An option may have a meaning without its argument: then only a number is one in the next word. */
+static void test_without_argument(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned top;
+		bool all;
+	} good[] = {
+		{"--top", 10, false},	     {"--top -a", 10, true}, {"--top 3 -a", 3, true},
+		{"--top=3 -a", 3, true},     {"--to 0", 0, false},   {"-a --top", 10, true},
+		{"--top --top 4", 4, false},
+	};
+	struct parsed p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		const struct asked *asked = assert_good(&p, good[i].line);
+
+		if (asked->top != good[i].top || asked->all != good[i].all)
+			fail_msg("%s: %u %d", good[i].line, asked->top, asked->all);
+		parsed_fini(&p);
+	}
+	assert_refused("--top 51", "--top 51: expected a whole number from 0 to 50");
+	assert_refused("--top=", "--top '': expected a whole number from 0 to 50");
+	assert_refused("--top=-a", "--top -a: expected a whole number from 0 to 50");
+}
+
 static void test_names_cut_short(void **state)
 {
 	struct parsed p;
@@ -621,6 +655,7 @@ static void test_help(void **state)
 		"  -e, --engine NAME          one of auto, walk or lines.\n"
 		"      --events LIST          some of one, two or four\n"
 		"  -n, --count N              so many (20; -a: 30)\n",
+		"      --top [N]              top\n",
 		"  -p, --pids PID[,PID…]      processes\n",
 		"      --mode MODE            mode (640)\n",
 		"  -h, --help                 print this\n"
@@ -686,6 +721,8 @@ static const char *fault_of(const struct command *command, const struct option_r
 		return "its field is not of its type";
 	if (row->offset + row->size > command->options_size && row->size)
 		return "its field is outside of the command's struct";
+	if (row->alone && (!row->name || row->letter || !row->argument))
+		return "it can't be without its argument";
 	if (takes != (row->argument != NULL))
 		return "its type and its argument disagree";
 	if (!row->help || strlen(row->help) > sizeof(help) / 2)
@@ -854,6 +891,7 @@ int main(void)
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_given_twice),
+		cmocka_unit_test(test_without_argument),
 		cmocka_unit_test(test_names_cut_short),
 		cmocka_unit_test(test_what_is_no_option),
 		cmocka_unit_test(test_operands),

@@ -190,6 +190,14 @@ static int open_alarms(struct agent *a)
 	return 0;
 }
 
+/* A recorder_collected_fn. */
+static void collected(void *arg, uint32_t image, const uint64_t *collections)
+{
+	const struct agent *a = arg;
+
+	agent_metrics_collected(a->metrics, image, collections);
+}
+
 static int open_recorder(struct agent *a)
 {
 	const struct agent_options *o = &a->options;
@@ -198,6 +206,8 @@ static int open_recorder(struct agent *a)
 		.source_bytes = o->store_bytes / SOURCE_PART,
 		.ended_bytes = READER_BYTES,
 		.host = true,
+		.collected = collected,
+		.collected_arg = a,
 	};
 	char why[320];
 

@@ -36,6 +36,7 @@
 #include "base/exit_status.h"
 #include "model/metric_book.h"
 #include "model/metric_lines.h"
+#include "python/py_collector.h"
 #include "report/report.h"
 
 #define GROUPS	    100	  /* programs, and containers, that have rows of their own */
@@ -54,7 +55,9 @@ struct agent_metrics {
 	int write_error; /* of the text file, as was said last */
 	struct metric_book *programs, *containers;
 	struct metric_lines *lines;
-	uint64_t missed; /* processes, for want of memory */
+	uint64_t missed;	     /* processes, for want of memory */
+	uint64_t missed_collections; /* readings of a process, for want of memory */
+	uint64_t own_ns;	     /* METRICS_SPENT_OWN, when it was told last */
 };
 
 /* --- the text --- */
@@ -110,15 +113,26 @@ static int put_text(bool plain, char **text, size_t *size, const struct model *m
 	return err;
 }
 
+/* Both clocks that the agent's own time is made of are coarse: it must not seem to fall. */
+static void put_spent(struct agent_metrics *m, struct metrics_agent *own)
+{
+	const struct agent_used used = agent_used_now(m->agent);
+	uint64_t own_ns = used.own_ns > used.serve_ns ? used.own_ns - used.serve_ns : 0;
+
+	m->own_ns = own_ns > m->own_ns ? own_ns : m->own_ns;
+	own->spent_seconds[METRICS_SPENT_OWN] = (double)m->own_ns / 1e9;
+	own->spent_seconds[METRICS_SPENT_REQUESTS] = (double)used.serve_ns / 1e9;
+	own->spent_seconds[METRICS_SPENT_WALKS] = (double)used.walks_ns / 1e9;
+	own->spent_seconds[METRICS_SPENT_FAULTS] = (double)used.faults_ns / 1e9;
+}
+
 static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_facts *facts)
 {
 	const struct agent *a = m->agent;
 	uint64_t since = a->paused_ns ? clock_ns(CLOCK_MONOTONIC) - a->paused_ns : 0;
-	uint64_t walks_ns, faults_ns;
 	struct push_counts pushed = {};
 	bool pushes = agent_push_counts(a->push, &pushed);
 
-	profiler_cpu_ns(a->profiler, &walks_ns, &faults_ns);
 	profiler_facts(a->profiler, facts);
 	return (struct metrics_agent){
 		.facts = facts,
@@ -129,7 +143,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 		.write_errors = a->write_errors,
 		.unrecorded_seconds = (double)(a->unrecorded_ns + since) / 1e9,
 		.memory = agent_rss(),
-		.bpf_seconds = (double)(walks_ns + faults_ns) / 1e9,
+		.own_memory = agent_memory(),
+		.budget = a->options.budget,
 		.shed_level = shed_level(&a->shed),
 		.shed_seconds =
 			{
@@ -139,6 +154,8 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 			},
 		.untraced = profiler_untraced(a->profiler),
 		.missed = m->missed,
+		.collectors = recorder_collectors(a->recorder),
+		.missed_collections = m->missed_collections,
 		.pushes = pushes,
 		.pushed = pushed,
 		.alarms = a->alarms,
@@ -203,6 +220,7 @@ static int render(void *arg, struct metrics_texts *texts)
 		err = agent_pss_put(m->agent, model, kinds[i].by, &sums[i], &pss);
 	if (!err) {
 		own = own_of(m, &facts);
+		put_spent(m, &own);
 		own.pss = m->agent->pss ? &pss : NULL;
 		err = put_text(false, &texts->open, &texts->open_size, model, sums, &own, lines);
 		err = err
@@ -234,6 +252,18 @@ void agent_metrics_killed(struct agent_metrics *m, const struct model_process *p
 		return;
 	metric_book_killed(m->programs, process, cause);
 	metric_book_killed(m->containers, process, cause);
+}
+
+void agent_metrics_collected(struct agent_metrics *m, uint32_t image, const uint64_t *collections)
+{
+	int err;
+
+	_Static_assert(PY_GENERATIONS == GROUP_GENERATIONS, "");
+	if (!m)
+		return;
+	err = metric_book_collected(m->programs, image, collections);
+	err = metric_book_collected(m->containers, image, collections) ?: err;
+	m->missed_collections += err != 0;
 }
 
 /* --- the text file --- */

@@ -21,6 +21,10 @@ void agent_metrics_gone(struct agent_metrics *metrics, const struct model_proces
 /* A signal has ended the process. `metrics` may be NULL. */
 void agent_metrics_killed(struct agent_metrics *metrics, const struct model_process *process,
 			  enum death_cause cause);
+/* The collectors of an image have run so often, by generation (recorder_collected_fn). `metrics`
+ * may be NULL. */
+void agent_metrics_collected(struct agent_metrics *metrics, uint32_t image,
+			     const uint64_t *collections);
 /* CPU time in nanoseconds that requests have taken so far. `metrics` may be NULL. */
 uint64_t agent_metrics_cpu_ns(const struct agent_metrics *metrics);
 /* Calls fn for each option of it that `asked` has otherwise. `metrics` may be NULL. */

@@ -97,6 +97,8 @@ void agent_tell_more_deaths(struct agent *agent, bool ends);
 /* Once a window: looks at what the agent uses itself, and sheds what is beyond its budget. What it
  * sheds is said, and failures are. */
 void agent_tick_budget(struct agent *agent);
+/* What the agent has used so far, at this moment. */
+struct agent_used agent_used_now(const struct agent *agent);
 /* The agent's memory in bytes, without its helpers; 0: it can't be read. agent_rss(): what is
  * resident. agent_memory(): of it what is its own, and not a part of a file, of the program, or of
  * a table of the kernel that it reads (RssAnon). */

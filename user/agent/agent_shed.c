@@ -26,8 +26,7 @@ static uint64_t ns_of(struct timeval time)
 	return (uint64_t)time.tv_sec * NS + (uint64_t)time.tv_usec * 1000;
 }
 
-/* In all, so far. */
-static struct agent_used used_now(const struct agent *a)
+struct agent_used agent_used_now(const struct agent *a)
 {
 	struct agent_used used = {.time = clock_seconds(CLOCK_MONOTONIC)};
 	struct rusage usage = {};
@@ -160,7 +159,7 @@ void agent_tick_budget(struct agent *a)
 	/* Ticks are never early, and may be late. */
 	if (before.time > 0 && now - before.time < shed_window(budget, a->options.interval) - 0.5)
 		return;
-	*used = used_now(a);
+	*used = agent_used_now(a);
 	own = seconds_of(used->own_ns, before.own_ns);
 	use = (struct shed_use){
 		.seconds = before.time > 0 ? used->time - before.time : 0,

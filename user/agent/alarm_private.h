@@ -20,14 +20,21 @@ struct alarm_subject { /* what an alarm watches */
 	char *memory; /* of a control group: its name as in cgroup_memory.h */
 	char *name;   /* of a program: without its place, escaped; NULL: no memory */
 	char *place; /* of a program: where it runs, escaped; "": nowhere special; NULL: the same */
-	struct alarm_subject *of_program, *of_group; /* of a process; NULL: none */
-	unsigned users;				     /* processes that are in it */
+	struct alarm_subject *of_program; /* of a process; NULL: none */
+	/* The control group of a process. Of a program the one of some process of it, if the same
+	 * limit is above all of them: alarms_settle(). NULL: none */
+	struct alarm_subject *of_group;
+	/* Of a program, while alarms_settle() looks for its group: a process was there, and they
+	 * have several limits. */
+	bool joined, split;
+	unsigned users;		    /* processes that are in it */
 	uint64_t seen;		    /* of a process: the last reading that had it */
 	uint64_t start_boottime_ns; /* of a process */
 	double looked;		    /* of a process: alarm_heap_subject.looked */
 	double start; /* of a process: since when its figures are known, seconds since the epoch */
 	int64_t rss;
 	int64_t used, limit; /* of a control group, bytes; -1: not known */
+	size_t limit_length; /* of `memory`: of the part that names the group that has the limit */
 	double read;	     /* when these were read; CLOCK_MONOTONIC; 0: never */
 	struct alarm_series *series[ALARM_TRACKS_MOST]; /* NULL: none */
 	unsigned fresh; /* bits of tracks: their series have something new at which nobody looked */
@@ -70,6 +77,11 @@ void alarms_change_subjects(struct alarms *alarms, const struct alarms *before);
 /* Reads what a control group uses of its limit, unless it was read at `now`
  * (CLOCK_MONOTONIC). */
 void alarms_read_group(struct alarm_subject *group, double now);
+
+/* What an alarm on a limit is about: the control group whose limit it is, in `*group` (NULL: there
+ * is none, or it is not known), and what the subject has of that limit, in bytes. */
+int64_t alarms_part_of_limit(const struct alarm_subject *subject,
+			     const struct alarm_subject **group);
 
 /* alarm_tell.c */
 /* Tells that the rule is met by the subject, whose slope is that of the rule's track. */

@@ -168,9 +168,29 @@ void alarms_read_group(struct alarm_subject *s, double now)
 		return;
 	cache = cgroup_idle_cache(s->memory, memory.length);
 	s->limit = memory.limit_bytes;
+	s->limit_length = memory.length;
 	s->used = memory.current_bytes - (cache > 0 ? cache : 0);
 	if (s->used < 0)
 		s->used = 0;
+}
+
+int64_t alarms_part_of_limit(const struct alarm_subject *s, const struct alarm_subject **group)
+{
+	bool is_group = s->scope == ALARM_CONTAINER || s->scope == ALARM_GROUP;
+
+	*group = is_group ? s : s->of_group;
+	if (*group && (*group)->limit <= 0)
+		*group = NULL;
+	return is_group ? s->used : s->rss;
+}
+
+/* True if it is the same group that limits both. */
+static bool same_limit(const struct alarm_subject *a, const struct alarm_subject *b)
+{
+	if (a == b)
+		return true;
+	return a && b && a->limit > 0 && b->limit > 0 && a->limit_length == b->limit_length &&
+	       !strncmp(a->memory, b->memory, a->limit_length);
 }
 
 /* --- processes --- */
@@ -239,12 +259,29 @@ static void add_rss(struct alarm_subject *to, const struct alarm_subject *proces
 		to->rss += process->rss;
 }
 
+/* The group of a program is that of its processes. What is below several limits has none: it would
+ * be compared with one of them as a whole. */
+static void add_group(struct alarm_subject *program, const struct alarm_subject *process)
+{
+	if (!program || program->split)
+		return;
+	if (!program->joined)
+		program->of_group = process->of_group;
+	program->joined = true;
+	program->split = !same_limit(program->of_group, process->of_group);
+	if (program->split)
+		program->of_group = NULL;
+}
+
 void alarms_settle(struct alarms *a)
 {
 	struct alarm_subject *s, *next;
 
-	for (s = a->others; s; s = s->hh.next)
+	for (s = a->others; s; s = s->hh.next) {
 		s->rss = 0;
+		s->of_group = NULL;
+		s->joined = s->split = false;
+	}
 	HASH_ITER(hh, a->processes, s, next)
 	{
 		if (s->seen != a->reading) {
@@ -252,6 +289,7 @@ void alarms_settle(struct alarms *a)
 			continue;
 		}
 		add_rss(s->of_program, s);
+		add_group(s->of_program, s);
 		add_rss(s->of_group, s);
 	}
 }

@@ -100,22 +100,36 @@ static struct alarm_subject *culprit(const struct alarms *a, const struct alarm_
 
 /* --- how much --- */
 
+/* "uses 51.3 MiB of its limit of 512.0 MiB (10 %)"; what is in a group has its limit. */
+static void put_share(char *text, size_t size, const struct alarm_subject *s)
+{
+	const struct alarm_subject *group;
+	int64_t bytes = alarms_part_of_limit(s, &group);
+	char part[32], limit[32];
+
+	alarm_put_bytes(part, sizeof(part), (double)bytes);
+	if (!group) {
+		snprintf(text, size, "%s", part);
+		return;
+	}
+	alarm_put_bytes(limit, sizeof(limit), (double)group->limit);
+	snprintf(text, size, "%s %s of %s limit of %s (%.0f %%)", group == s ? "uses" : "RSS", part,
+		 group == s ? "its" : "its control group's", limit,
+		 100.0 * (double)bytes / (double)group->limit);
+}
+
 static void put_figure(char *text, size_t size, const struct alarm_rule *rule,
 		       const struct alarm_subject *s, const struct alarm_slope *slope)
 {
-	char rss[32], rate[96], time[32], limit[32];
+	char rss[32], rate[96], time[32];
 
 	alarm_put_bytes(rss, sizeof(rss), (double)s->rss);
 	alarm_put_rate(rate, sizeof(rate), slope, rule);
 	alarm_put_time(time, sizeof(time), slope->seconds);
-	if (rule->what == ALARM_LIMIT) {
-		alarm_put_bytes(rss, sizeof(rss), (double)s->used);
-		alarm_put_bytes(limit, sizeof(limit), (double)s->limit);
-		snprintf(text, size, "uses %s of its limit of %s (%.0f %%)", rss, limit,
-			 100.0 * (double)s->used / (double)s->limit);
-	} else {
+	if (rule->what == ALARM_LIMIT)
+		put_share(text, size, s);
+	else
 		snprintf(text, size, "RSS %s", rss);
-	}
 	if (slope->known && slope->significant && slope->rate > 0)
 		snprintf(text + strlen(text), size - strlen(text), ", %s over %s", rate, time);
 }

@@ -339,9 +339,12 @@ static void look_at_size(struct alarms *a, size_t i, struct alarm_subject *s, do
 	double value = (double)s->rss; /* bytes or per cent */
 
 	if (rule->what == ALARM_LIMIT) {
-		if (s->limit <= 0)
+		const struct alarm_subject *group;
+		int64_t part = alarms_part_of_limit(s, &group);
+
+		if (!group)
 			return;
-		value = 100.0 * (double)s->used / (double)s->limit;
+		value = 100.0 * (double)part / (double)group->limit;
 	}
 	if (!alarm_state_step(&s->states[i], value, rule->threshold, value > rule->threshold,
 			      now) ||

@@ -211,12 +211,43 @@ static void put_resources(const struct metrics_form *form, uint64_t memory)
 			  "Resident memory of the agent, without its examiner.", (double)memory);
 }
 
+/* What it may use, and what counts for that. A limit that there is not has no sample. */
+static void put_limits(const struct metrics_form *form, const struct metrics_agent *agent)
+{
+	static const char *const names[] = {
+		[METRICS_SPENT_OWN] = "agent",
+		[METRICS_SPENT_REQUESTS] = "requests",
+		[METRICS_SPENT_WALKS] = "walks",
+		[METRICS_SPENT_FAULTS] = "faults",
+	};
+
+	if (agent->budget.cpu > 0)
+		put_value(form, METRICS_GAUGE, "pymem_agent_budget_cpu_ratio", "ratio",
+			  "The part of one CPU that the agent may use, on average over a window.",
+			  agent->budget.cpu);
+	if (agent->budget.memory)
+		put_value(form, METRICS_GAUGE, "pymem_agent_budget_memory_bytes", "bytes",
+			  "The memory of its own that the agent may have.",
+			  (double)agent->budget.memory);
+	if (agent->own_memory)
+		put_value(form, METRICS_GAUGE, "pymem_agent_memory_bytes", "bytes",
+			  "The memory of its own that it has: what counts for the budget.",
+			  (double)agent->own_memory);
+	metrics_family(form, METRICS_COUNTER, "pymem_agent_budget_spent_seconds", "seconds",
+		       "Processor time that counts for the budget, by what took it.");
+	for (int i = 0; i < METRICS_SPENT_COUNT; i++)
+		fprintf(form->out, "pymem_agent_budget_spent_seconds_total{what=\"%s\"} %.15g\n",
+			names[i], agent->spent_seconds[i]);
+}
+
 static void put_budget(const struct metrics_form *form, const struct metrics_agent *agent)
 {
+	put_limits(form, agent);
 	put_value(form, METRICS_COUNTER, "pymem_agent_bpf_cpu_seconds", "seconds",
 		  "Processor time of the agent's BPF programs in the processes that they watch: an "
 		  "estimate.",
-		  agent->bpf_seconds);
+		  agent->spent_seconds[METRICS_SPENT_WALKS] +
+			  agent->spent_seconds[METRICS_SPENT_FAULTS]);
 	put_value(
 		form, METRICS_GAUGE, "pymem_agent_shed_level", NULL,
 		"What is beyond the agent's budget: 0 nothing, 1 events, 2 also frames of stacks, "
@@ -267,6 +298,20 @@ static void put_recordings(const struct metrics_form *form, const struct metrics
 		  (double)agent->write_errors);
 	put_value(form, METRICS_COUNTER, "pymem_agent_unrecorded_seconds", "seconds",
 		  "How long nothing was recorded.", agent->unrecorded_seconds);
+}
+
+static void put_collectors(const struct metrics_form *form, const struct metrics_agent *agent)
+{
+	metrics_family(form, METRICS_GAUGE, "pymem_agent_gc_processes", NULL,
+		       "Processes that run, by what is known of their garbage collections.");
+	fprintf(form->out,
+		"pymem_agent_gc_processes{state=\"read\"} %zu\n"
+		"pymem_agent_gc_processes{state=\"waits\"} %zu\n"
+		"pymem_agent_gc_processes{state=\"unseen\"} %zu\n",
+		agent->collectors.read, agent->collectors.waits, agent->collectors.unseen);
+	put_value(form, METRICS_COUNTER, "pymem_agent_gc_missed_readings", NULL,
+		  "Readings of them that are in no counter, for want of memory.",
+		  (double)agent->missed_collections);
 }
 
 static void put_pss(const struct metrics_form *form, const struct agent_pss_figures *pss)
@@ -335,6 +380,7 @@ void metrics_put_agent(const struct metrics_form *form, const struct metrics_age
 	put_value(form, METRICS_COUNTER, "pymem_agent_missed_processes", NULL,
 		  "Ended processes that are in no counter, for want of memory.",
 		  (double)agent->missed);
+	put_collectors(form, agent);
 	if (agent->lines_age >= 0)
 		put_value(form, METRICS_GAUGE, "pymem_agent_lines_age_seconds", "seconds",
 			  "How long ago lines were computed; what came since is in (other).",

@@ -13,7 +13,17 @@
 #include "agent/store.h"
 #include "model/counts.h"
 #include "model/shed.h"
+#include "record/recorder.h"
 #include "render/metrics_text.h"
+
+/* CPU time that counts for the agent's budget, by what took it. */
+enum metrics_spent {
+	METRICS_SPENT_OWN, /* of the agent, without requests */
+	METRICS_SPENT_REQUESTS,
+	METRICS_SPENT_WALKS, /* in the processes that it watches: an estimate; */
+	METRICS_SPENT_FAULTS,
+	METRICS_SPENT_COUNT
+};
 
 #define METRICS_SHEDS 3 /* levels of enum shed_level but SHED_NOTHING */
 
@@ -27,15 +37,19 @@ struct metrics_agent {
 	uint64_t write_errors;
 	double unrecorded_seconds;
 	const struct alarms *alarms;
-	double lines_age; /* seconds; -1: there are no lines */
-	uint64_t memory;  /* resident; 0: not known */
-	double bpf_seconds;
+	double lines_age;    /* seconds; -1: there are no lines */
+	uint64_t memory;     /* resident; 0: not known */
+	uint64_t own_memory; /* of it what counts for the budget; 0: not known */
+	struct shed_budget budget;
+	double spent_seconds[METRICS_SPENT_COUNT];
 	enum shed_level shed_level;
 	double shed_seconds[METRICS_SHEDS];
 	unsigned untraced;		     /* processes */
 	const struct agent_pss_figures *pss; /* NULL: it is not read */
 	uint64_t missed; /* ended processes that are in no counter, for want of memory */
-	bool pushes;	 /* profiles, to a server */
+	struct recorder_collectors collectors;
+	uint64_t missed_collections; /* readings of them that are in no counter, likewise */
+	bool pushes;		     /* profiles, to a server */
 	struct push_counts pushed;
 };
 

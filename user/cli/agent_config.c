@@ -93,6 +93,10 @@ static int store_value(const struct agent_config *config, const struct option_ro
 		if (*text == 'f')
 			return 0;
 		text = NULL;
+	} else if (value->type == TOML_BOOLEAN && row->alone) {
+		if (*text == 'f')
+			return 0;
+		text = row->alone;
 	} else if (value->type == TOML_BOOLEAN) {
 		return refuse(config, value, row->name,
 			      "takes a number or a text, not true or false");

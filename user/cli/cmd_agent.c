@@ -120,7 +120,9 @@
 		 .given_offset = offsetof(struct agent_options, metrics_lines_given),     \
 		 .least = 0,                                                              \
 		 .most = 100,                                                             \
-		 .help = "metrics have N lines of each program (0)"},                     \
+		 .alone = "10",                                                           \
+		 .help = "metrics have the N lines of each program that changed it\n"     \
+			 "most: without N 10; without the option none"},                  \
 		{.name = "pss",                                                           \
 		 .type = OPTION_FLAG,                                                     \
 		 AT(pss),                                                                 \

@@ -34,7 +34,8 @@ static void print_arguments(FILE *out, const struct command *command)
 	const struct option_row *row;
 
 	for (row = command->rows; row->type != OPTION_END; row++) {
-		if (!row->name || !option_takes_argument(row))
+		/* After one that may be without its argument comes another option as well. */
+		if (!row->name || !option_takes_argument(row) || row->alone)
 			continue;
 		fprintf(out, "\t%s:--%s", completion_name(command), row->name);
 		if (row->letter)

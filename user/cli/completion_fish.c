@@ -81,7 +81,7 @@ static void print_row(FILE *out, const struct command *command, const struct opt
 		fprintf(out, " -l %s", row->name);
 	if (row->letter)
 		fprintf(out, " -s %c", row->letter);
-	if (option_takes_argument(row) || is_completed(row))
+	if ((option_takes_argument(row) && !row->alone) || is_completed(row))
 		print_action(out, row);
 	option_help(row, help, sizeof(help));
 	fputs(" -d '", out);

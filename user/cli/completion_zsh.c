@@ -21,7 +21,7 @@ static void print_part(FILE *out, const char *text, const char *special)
 
 static void print_action(FILE *out, const struct option_row *row)
 {
-	fputc(':', out);
+	fputs(row->alone ? "::" : ":", out); /* two: it may be left out */
 	print_part(out, row->argument, ":");
 	fputc(':', out);
 	switch (row->type) {

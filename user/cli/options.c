@@ -62,6 +62,14 @@ static bool has_loose_operands(const struct parse *p)
 	return false;
 }
 
+/* As getopt_long() has it. */
+static int argument_of(const struct option_row *row)
+{
+	if (!option_takes_argument(row))
+		return no_argument;
+	return row->alone ? optional_argument : required_argument;
+}
+
 static void build_getopt(const struct parse *p, char *letters, struct option *longs)
 {
 	const struct option_row *row;
@@ -76,7 +84,7 @@ static void build_getopt(const struct parse *p, char *letters, struct option *lo
 			continue;
 		*longs++ = (struct option){
 			.name = row->name,
-			.has_arg = option_takes_argument(row) ? required_argument : no_argument,
+			.has_arg = argument_of(row),
 			.val = FIRST_KEY + (int)i,
 		};
 		if (!row->letter)
@@ -168,6 +176,17 @@ static enum options_outcome print_version(void)
 	return fflush(stdout) ? OPTIONS_FAILED : OPTIONS_DONE;
 }
 
+/* The argument of the option that getopt_long() has just returned. It takes none from the next word
+ * for an option that may be without: that is done here, where the word can be a number only. */
+static const char *take_argument(const struct parse *p, const struct option_row *row)
+{
+	if (optarg || !row->alone)
+		return optarg;
+	if (optind < p->argc && p->argv[optind][0] >= '0' && p->argv[optind][0] <= '9')
+		return p->argv[optind++];
+	return row->alone;
+}
+
 static enum options_outcome parse_options(struct parse *p)
 {
 	struct option longs[MOST_ROWS + 1];
@@ -188,10 +207,10 @@ static enum options_outcome parse_options(struct parse *p)
 			return print_help(p->command);
 		if (row->type == OPTION_VERSION)
 			return print_version();
-		if (option_store(p->command, row, p->options, optarg))
+		p->argument = take_argument(p, row);
+		if (option_store(p->command, row, p->options, p->argument))
 			return OPTIONS_WRONG;
 		p->given[row - p->rows] = true;
-		p->argument = optarg;
 	}
 	return OPTIONS_RUN;
 }

@@ -81,6 +81,10 @@ struct option_row {
 	size_t count_offset;
 	size_t names_offset; /* 0: names are refused */
 	size_t given_offset; /* of a bool, which becomes true if the option is given; 0: none */
+	/* The value if the option is given without its argument; NULL: it must have one. An
+	 * argument of its own is joined by "=", or is the next word if that begins with a digit.
+	 * Not together with a letter. */
+	const char *alone;
 };
 
 /* The field of the command's struct that stores the value. */

@@ -73,8 +73,8 @@ static void print_row(const struct option_row *row, FILE *out)
 {
 	char names[96], help[512], *line = help, *end;
 
-	snprintf(names, sizeof(names), "--%s%s%s", row->name, row->argument ? " " : "",
-		 row->argument ?: "");
+	snprintf(names, sizeof(names), "--%s%s%s%s%s", row->name, row->argument ? " " : "",
+		 row->alone ? "[" : "", row->argument ?: "", row->alone ? "]" : "");
 	if (row->letter)
 		fprintf(out, "  -%c, ", row->letter);
 	else

@@ -239,10 +239,6 @@ static int take_what(struct parser *p, struct alarm_rule *rule)
 				      "program: or container:");
 	rule->what = (enum alarm_what)what->value;
 	rule->scopes = scope ? (unsigned)scope->value : usual_scopes(rule->what);
-	if (rule->what == ALARM_LIMIT && scope && rule->scopes != ALARM_CONTAINER)
-		return refuse(p, p->text,
-			      "limits are those of control groups: write limit or "
-			      "container:limit");
 	if (!take_sign(p, '>'))
 		return refuse(p, p->at,
 			      "write > and from when on it is met, as in growth>50MiB/h, "
@@ -284,7 +280,8 @@ bool alarm_rule_same(const struct alarm_rule *a, const struct alarm_rule *b)
 
 size_t alarm_track_of(const struct alarm_rule *rule, struct alarm_track *tracks, size_t *count)
 {
-	bool used_bytes = rule->what == ALARM_LIMIT;
+	bool used_bytes =
+		rule->what == ALARM_LIMIT && rule->scopes & (ALARM_CONTAINER | ALARM_GROUP);
 	size_t i;
 
 	for (i = 0; i < *count; i++) {

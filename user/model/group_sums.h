@@ -17,6 +17,8 @@ struct group_line_sum {
 	int64_t change_bytes;
 };
 
+#define GROUP_GENERATIONS 3 /* of garbage collectors; the last one: full collections */
+
 struct group_pss {	  /* of readings of different times */
 	size_t processes; /* that run, and were read; all figures are of these */
 	int64_t bytes, swap_bytes;
@@ -49,6 +51,8 @@ struct group_sum {
 	uint64_t lost_faults;				   /* by no line */
 	/* Processes that a signal ended, by why. Of metric_book_sums() only; else 0. */
 	uint64_t killed[DEATH_CAUSES];
+	/* Garbage collections by generation, as far as they were read. Likewise. */
+	uint64_t collections[GROUP_GENERATIONS];
 	struct group_pss pss; /* of pss_book_put() only; else zeros */
 	/* change_bytes is the sum of the lines', other_lines_bytes, and lost_bytes. */
 	struct group_line_sum *lines; /* by size of change, largest first */

@@ -20,6 +20,7 @@ struct counters {
 	uint64_t grown_bytes, freed_bytes;
 	uint64_t minor_faults, major_faults, copied_pages, lost_faults;
 	uint64_t killed[DEATH_CAUSES];
+	uint64_t collections[GROUP_GENERATIONS];
 };
 
 struct slot { /* a group that has a row */
@@ -35,6 +36,7 @@ struct image { /* what a process had at the last reading */
 	uint32_t id;
 	uint64_t seen;
 	struct counters had;
+	uint64_t collections[GROUP_GENERATIONS]; /* that no slot has so far */
 	UT_hash_handle hh;
 };
 
@@ -131,6 +133,8 @@ static void add_counters(struct counters *to, const struct counters *from)
 	to->lost_faults += from->lost_faults;
 	for (int i = 0; i < DEATH_CAUSES; i++)
 		to->killed[i] += from->killed[i];
+	for (int i = 0; i < GROUP_GENERATIONS; i++)
+		to->collections[i] += from->collections[i];
 }
 
 /* All that the slot has goes to the rest. */
@@ -180,6 +184,7 @@ static struct image *image_of(struct metric_book *book, uint32_t id)
 	if (!image)
 		return NULL;
 	image->id = id;
+	image->seen = book->reading;
 	if (HASH_INSERT(book->images, id, image)) {
 		free(image);
 		return NULL;
@@ -203,6 +208,10 @@ static int count(struct metric_book *book, struct counters *sum,
 	advance(&sum->major_faults, &had->major_faults, now.major_faults);
 	advance(&sum->copied_pages, &had->copied_pages, now.copied_pages);
 	advance(&sum->lost_faults, &had->lost_faults, now.lost_faults);
+	for (int i = 0; i < GROUP_GENERATIONS; i++) {
+		sum->collections[i] += image->collections[i];
+		image->collections[i] = 0;
+	}
 	return 0;
 }
 
@@ -257,6 +266,18 @@ void metric_book_killed(struct metric_book *book, const struct model_process *pr
 			enum death_cause cause)
 {
 	slot_of_ended(book, process)->counters.killed[cause]++;
+}
+
+int metric_book_collected(struct metric_book *book, uint32_t id,
+			  const uint64_t collections[GROUP_GENERATIONS])
+{
+	struct image *image = image_of(book, id);
+
+	if (!image)
+		return -ENOMEM;
+	for (int i = 0; i < GROUP_GENERATIONS; i++)
+		image->collections[i] += collections[i];
+	return 0;
 }
 
 int metric_book_gone(struct metric_book *book, const struct model_process *process)
@@ -365,6 +386,7 @@ static void put_counters(struct group_sum *sum, const struct counters *counters)
 	sum->copied_pages = counters->copied_pages;
 	sum->lost_faults = counters->lost_faults;
 	memcpy(sum->killed, counters->killed, sizeof(sum->killed));
+	memcpy(sum->collections, counters->collections, sizeof(sum->collections));
 }
 
 static void complete(struct group_sum *sum, const struct slot *slot)

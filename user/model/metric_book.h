@@ -26,13 +26,19 @@ int metric_book_gone(struct metric_book *book, const struct model_process *proce
 void metric_book_killed(struct metric_book *book, const struct model_process *process,
 			enum death_cause cause);
 
+/* The garbage collectors of image `image` have run so often since they were read before, by
+ * generation. The image may be one that the book has not met so far. Its group has them from the
+ * next metric_book_sums() or metric_book_gone() on. 0 or -ENOMEM: they are nowhere. */
+int metric_book_collected(struct metric_book *book, uint32_t image,
+			  const uint64_t collections[GROUP_GENERATIONS]);
+
 /* Fills `sums`, as group_sums_make() does, for the model as it is now, with `lines` lines of each
  * group at most. Other than there:
  *
  *   - What the book was told to be gone is in it; model->gathered is not.
- *   - grown_bytes, freed_bytes, the faults, copied_pages and killed never fall from one call to the
- * next, as long as the group keeps its row. One that falls out of the rows leaves all it had to the
- * rest, and begins at 0 should it come back. Those of the rest never fall.
+ *   - grown_bytes, freed_bytes, the faults, copied_pages, killed and collections never fall from
+ * one call to the next, as long as the group keeps its row. One that falls out of the rows leaves
+ * all it had to the rest, and begins at 0 should it come back. Those of the rest never fall.
  *   - Groups without processes stay while there is room; those that ended first go first.
  *   - There always is a rest; it is last.
  *

@@ -16,6 +16,10 @@
 
 struct recorder;
 
+/* The garbage collectors of an image have run so often since they were read before, by generation,
+ * the last of which has the full collections (PY_GENERATIONS in all). */
+typedef void recorder_collected_fn(void *arg, uint32_t image, const uint64_t *collections);
+
 struct recorder_options {
 	const char *path;	      /* of the new file; NULL: recorder_go_on() will say */
 	mode_t mode;		      /* its permissions */
@@ -26,6 +30,8 @@ struct recorder_options {
 	bool lines, touched, threads; /* what the profile has */
 	bool host;		      /* it is of a whole host */
 	struct source_cache *sources; /* source texts are recorded; NULL: none are */
+	recorder_collected_fn *collected; /* NULL: nobody wants to know */
+	void *collected_arg;
 };
 
 /* Creates the file and opens all that will be written to. NULL with errno set; then `why` (`size`
@@ -78,6 +84,12 @@ int64_t recorder_image_pages(const struct recorder *recorder, uint32_t image);
 typedef void recorder_image_fn(void *arg, uint32_t image, pid_t pid, uint64_t start_boottime_ns,
 			       int64_t rss_pages);
 void recorder_each_image(const struct recorder *recorder, recorder_image_fn *fn, void *arg);
+/* Of how many processes that are recorded and run the counts of garbage collections are read
+ * (`read`), are not yet (`waits`), and can't be (`unseen`). */
+struct recorder_collectors {
+	size_t read, waits, unseen;
+};
+struct recorder_collectors recorder_collectors(const struct recorder *recorder);
 /* Keeps a look at the heap of an image, which began at `time` (seconds since the epoch): JSON, as
  * `pymem-bpf heap` prints it, packed by zlib; `whole` bytes unpacked. */
 void recorder_add_look(struct recorder *recorder, uint32_t image, double time, const void *packed,

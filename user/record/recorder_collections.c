@@ -99,6 +99,22 @@ static bool are_odd(const uint64_t *before, const uint64_t *counts)
 	return odd;
 }
 
+/* Tells who wants to know what the counts have risen by. */
+static void tell_collected(const struct recorder *r, const struct rec_image *image,
+			   const uint64_t *counts)
+{
+	const uint64_t *before = image->collector.counts;
+	uint64_t risen[PY_GENERATIONS];
+	bool any = false;
+
+	for (int i = 0; i < PY_GENERATIONS; i++) {
+		risen[i] = counts[i] - before[i];
+		any |= risen[i] != 0;
+	}
+	if (any && r->options.collected)
+		r->options.collected(r->options.collected_arg, image->id, risen);
+}
+
 static void take_counts(struct recorder *r, struct rec_image *image, const uint64_t *counts,
 			double now)
 {
@@ -113,6 +129,8 @@ static void take_counts(struct recorder *r, struct rec_image *image, const uint6
 	for (int i = 0; i < PY_GENERATIONS && c->known && !odd; i++)
 		*(i == PY_GENERATIONS - 1 ? &counted.count : &counted.more) +=
 			counts[i] - c->counts[i];
+	if (c->known && !odd)
+		tell_collected(r, image, counts);
 	memcpy(c->counts, counts, sizeof(c->counts));
 	c->known = true;
 	if (counted.count)
@@ -169,6 +187,24 @@ void recorder_write_collections(struct recorder *r, double now)
 		else
 			take_counts(r, all->images[i], all->counted[i].counts, now);
 	}
+}
+
+struct recorder_collectors recorder_collectors(const struct recorder *r)
+{
+	struct recorder_collectors found = {};
+	const struct rec_image *image;
+
+	for (image = r->images; image; image = image->hh.next) {
+		if (image->ended || image->taken)
+			continue;
+		if (r->collections_off || image->collector.unseen)
+			found.unseen++;
+		else if (image->collector.known)
+			found.read++;
+		else
+			found.waits++;
+	}
+	return found;
 }
 
 void recorder_free_collections(struct recorder *r)

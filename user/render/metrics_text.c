@@ -281,6 +281,21 @@ static void put_killed(const struct metrics *m)
 	put_each(m, put_killed_of);
 }
 
+static void put_collections_of(const struct metrics *m, const struct group_sum *sum)
+{
+	for (int i = 0; i < GROUP_GENERATIONS; i++) {
+		metrics_begin_sample(m, METRICS_COUNTER, "gc_collections", sum);
+		fprintf(m->form.out, ",generation=\"%d\"} %" PRIu64 "\n", i, sum->collections[i]);
+	}
+}
+
+static void put_collections(const struct metrics *m)
+{
+	put_family(m, METRICS_COUNTER, "gc_collections", NULL,
+		   "Garbage collections while they were watched, by generation; 2: full ones.");
+	put_each(m, put_collections_of);
+}
+
 static void put_line(const struct metrics *m, const struct group_sum *sum, const char *file,
 		     const char *line, const char *function, int64_t bytes)
 {
@@ -349,8 +364,10 @@ void metrics_groups(const struct metrics *m)
 	put_gauges(m);
 	put_pss(m);
 	put_faults(m);
-	if (m->counters)
+	if (m->counters) {
 		put_killed(m);
+		put_collections(m);
+	}
 	if (m->lines)
 		put_lines(m);
 	put_losses(m);
