@@ -122,7 +122,7 @@ def median_of(runs, key):
 
 
 def own_programs(ways):
-    """"cache_added 640, cache_deleted 210": what a run of each takes that is there with the source alone."""
+    """"cache_added 640, cache_deleted 210": what a run of each takes that is loaded with the source alone."""
     others = {name for run in ways["off"] for name in run["loaded"]}
     names = sorted({name for run in ways["busy"] for name in run["own"]} - others)
     return ", ".join("%s %.0f" % (name, statistics.median(run["own"][name] for run in ways["busy"] if name in run["own"]))

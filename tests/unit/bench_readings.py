@@ -369,7 +369,7 @@ class Report(unittest.TestCase):
 
     def test_events(self):
         def run(ns, least, **own):
-            return {"ns": ns, "runs": 0.5, "own": own, "least": least}
+            return {"ns": ns, "runs": 0.5, "loaded": sorted(own), "own": own, "least": least}
         ways = {"unit": "page", "off": [run(9, None, rss_stat=50)], "idle": [run(10, 31)],
                 "busy": [run(40, 33, rss_stat=60, cache_added=390), run(60, 35, cache_added=410)]}
         text = tables.events_text({"machine": "Linux", "python": "Python 3.11.2", "rounds": 2, "load": 1.0, "sources": {"cache": ways}})
