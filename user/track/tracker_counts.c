@@ -194,15 +194,14 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 		return 0;
 	code = code_of(tracker, image, &frame);
 	if (code) {
-		at = (struct counts_frame){
-			.code = key->code,
-			.fingerprint = key->fingerprint,
-			.lasti = PYMEM_LASTI_UNKNOWN,
-			.line = key->line > 0 ? key->line : store_first_line(code),
-			.first_line = code->code.first_line,
-			.file = code->code.file,
-			.function = code->code.function,
-		};
+		at = (struct counts_frame){.code = key->code,
+					   .fingerprint = key->fingerprint,
+					   .lasti = PYMEM_LASTI_UNKNOWN,
+					   .line = key->line > 0 ? key->line
+								 : store_first_line(code),
+					   .first_line = code->code.first_line,
+					   .file = code->code.file,
+					   .function = code->code.function};
 		line.at = &at;
 	}
 	return reader->line(&line, arg);
