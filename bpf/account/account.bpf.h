@@ -395,7 +395,10 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		return opaque(s, LOST(SHED));
 	}
 	/* Before anything is written: some programs can be preempted, by another thread's event. */
-	s->busy = 1;
+	if (!scratch_begins(s)) {
+		th->loss = PYMEM_LOSS_RECURSION;
+		return LOST(RECURSION);
+	}
 	scratch_begin(s, p);
 	names_begin(s, p);
 	walk_begins(s);

@@ -199,7 +199,8 @@ SEPARATE __s64 touched_first(__u64 address, __u64 dir, __u64 id, __u64 differs)
 	first->address = address;
 	first->dir = dir;
 	/* If the page has gone meanwhile, the read's own fault is no event. */
-	s->busy = 1;
+	if (!scratch_begins(s))
+		return 0;
 	if (!bpf_probe_read_user(first->bytes, sizeof(first->bytes), (void *)address))
 		first->id = id;
 	s->busy = 0;

@@ -22,6 +22,7 @@
 #define OWN_NAME(prefix, name)	OWN_NAME_(prefix, name)
 #define OWN(name)		OWN_NAME(OWN_SCRATCH, name)
 
+#define SCRATCH_CONTENDED   preemptible
 #define SCRATCHES	    OWN(memory)(scratches)
 #define CODE_MESSAGES	    OWN(memory)(messages)
 #define announce_code	    OWN(announce_code)

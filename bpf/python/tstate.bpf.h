@@ -36,8 +36,9 @@
 
 /* Unless own_scratch.bpf.h was included before. */
 #ifndef SCRATCHES
-#define SCRATCHES     (&scratches)
-#define CODE_MESSAGES (&messages)
+#define SCRATCH_CONTENDED false
+#define SCRATCHES	  (&scratches)
+#define CODE_MESSAGES	  (&messages)
 #endif
 
 static __always_inline struct scratch *scratch_get(void)
@@ -45,6 +46,18 @@ static __always_inline struct scratch *scratch_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(SCRATCHES, &zero);
+}
+
+/* Takes what was seen not to be busy. False: another thread's event, which has taken the CPU since
+ * then, has it. */
+static __always_inline bool scratch_begins(struct scratch *s)
+{
+#ifndef PYMEM_LEGACY
+	if (SCRATCH_CONTENDED)
+		return !__sync_val_compare_and_swap(&s->busy, 0, 1);
+#endif
+	s->busy = 1;
+	return true;
 }
 
 /* An event of p begins: sets what it may cost. */

@@ -62,7 +62,8 @@ int plain_object_freed(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /* A thread or process was made: its record has just been allocated, and its kernel stack with it.
- * They go together. */
+ * They go together. If that allocation was not told, the record's address still tells when they
+ * go. */
 SEC("raw_tp/task_newtask")
 int task_made(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -77,7 +78,7 @@ int task_made(struct bpf_raw_tracepoint_args *ctx)
 	pages = stack_pages(task, page_bytes);
 	owner = bpf_map_lookup_elem(&kernel_owners, &task);
 	if (!owner)
-		return kernel_took(0, PYMEM_KERNEL_STACKS, (__u64)pages * page_bytes);
+		return kernel_took(task, PYMEM_KERNEL_STACKS, (__u64)pages * page_bytes);
 	key.proc = owner->proc;
 	key.hash = owner->hash;
 	sums = bpf_map_lookup_elem(&kernel_sums, &key);
