@@ -104,7 +104,8 @@ def nanoseconds_text(data):
 
 def host_text(data):
     """data["ns"]: {way: {call: [ns]}}"""
-    rows = [["`%s`" % way if way.startswith("-") else way] + ["%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) if ns else "-" for ns in calls.values()]
+    rows = [["`%s`" % way if way.startswith("-") else way] + [
+        "%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) if ns else "-" for ns in calls.values()]
             for way, calls in data["ns"].items()]
     counts = [len(calls["getppid"]) for calls in data["ns"].values()]
     bursts = "%d" % counts[0] if min(counts) == max(counts) else "%d to %d" % (min(counts), max(counts))
