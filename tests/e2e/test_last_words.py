@@ -44,6 +44,11 @@ class Doomed:
         harness.end_process(self.process)
 
 
+def join(members):
+    with open(members, "w") as f:
+        f.write(str(os.getpid()))
+
+
 def places(stack):
     return [(frame["function"], frame["line"]) for frame in stack["frames"] if frame["file"] == PATH]
 
@@ -70,6 +75,19 @@ def ended(report, target):
     assert image["exited"]
     report.check_conservation(target.pid)
     return image
+
+
+def check_group(words, kept=0):
+    """Its control group, with `kept` bytes that others in it hold: what it used, and how often which bound was met."""
+    group = words["group"]
+    assert words["group_missing"] is None, words
+    assert re.fullmatch(r"(memory:)?/\S*pymem-test\.%d" % os.getpid(), group["path"]), group
+    assert group["version"] == (1 if group["path"].startswith("memory:") else 2), group
+    assert 0 < group["late_ms"] < harness.PATIENCE * 1000, group
+    # By then the process may have given its memory back; what others hold is there.
+    assert kept <= group["stat_bytes"]["anon"] <= LIMIT, group
+    assert kept <= group["current_bytes"] <= LIMIT, group
+    assert group["events"]["max"] > 0 and group["events"]["oom_kill"] == 1, group
 
 
 def killed(system, what, members=None, end=None):
@@ -113,9 +131,35 @@ def test_out_of_memory(system):
     assert words["cause"] == "oom" and words["signal"] == "SIGKILL" and words["by_kernel"], words
     assert words["sender"]["pid"] == target.pid, words
     assert words["limit_bytes"] == LIMIT, words
+    check_group(words)
     # Pages of files that others brought into memory are no part of the group's use.
     assert 0.7 * LIMIT < words["anon_bytes"] <= LIMIT, words
     check_threads(words, target.pid, "fill", "fill")
+
+
+def test_group_of_others(system):
+    """What others in the group hold is in its figures: the process that filled the rest is not alone."""
+    kept = 16 * MIB
+    code = "import sys\nkept = b'x' * %d\nprint('ready', flush=True)\nsys.stdin.readline()" % kept
+    with limited(LIMIT) as members, subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                                                     stdout=subprocess.PIPE, preexec_fn=lambda: join(members)) as other:
+        try:
+            assert other.stdout.readline() == b"ready\n"
+            image, _ = killed(system, "fill", members)
+        finally:
+            other.kill()
+    words = image["last_words"]
+    assert words["cause"] == "oom" and words["limit_bytes"] == LIMIT, words
+    assert words["anon_bytes"] < LIMIT - kept, words
+    check_group(words, kept)
+
+
+def test_no_group(system):
+    """Without a limit the group is its own one, or it is said why there is none."""
+    image, _ = killed(system, "crash")
+    words = image["last_words"]
+    assert (words["group"] is None) == (words["group_missing"] in ("root", "unnamed")), words
+    assert words["limit_bytes"] is not None or words["group"] is None or words["group"]["path"], words
 
 
 def test_group(system):
@@ -212,6 +256,17 @@ def test_many_threads(system, tmp_path):
     assert words["sender"]["pid"] == image["pid"], words
 
 
+def check_lines(document):
+    """The first ten lines, the largest one first; they add up."""
+    lines = document["lines"]
+    assert (lines[0]["function"], lines[0]["line"]) == ("fill", LINES["fill"]) and len(lines) <= 10, lines
+    sizes = [abs(line["increment_bytes"]) for line in lines]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > 0.5 * LIMIT, lines
+    for line in lines:
+        assert line["grown_bytes"] - line["freed_bytes"] == line["increment_bytes"], line
+    assert sum(line["increment_bytes"] for line in lines) + document["other_lines_bytes"] == document["charged_bytes"]
+
+
 def text_of(image):
     return image["last_words"]["signal"], image["last_words"]["stacks"]
 
@@ -278,6 +333,8 @@ def test_agent(system, tmp_path):
         jsonschema.validate(document, json.load(f))
     assert document["pid"] == first.pid and document["grew_most"]["line"] == LINES["fill"], document
     check_threads(document["last_words"], first.pid, "fill", "fill")
+    check_lines(document)
+    assert document["heap"] is None
 
     listed, errors = oom(store, "-n", "0", "--width", "200")
     rows = [row for row in listed.splitlines() if re.search(r" (%d|%d)  (OOM|SIG)" % (first.pid, second.pid), row)]
@@ -292,6 +349,7 @@ def test_agent(system, tmp_path):
     assert shown == oom(store, "-p", first.pid)[0]
     assert "Killed by the kernel's OOM killer" in shown and "Thread %d" % first.pid in shown, shown
     assert "last_words.py:%d rest" % LINES["rest"] in shown, shown
+    assert "What its lines changed RSS by" in shown and "Control group" in shown or document["last_words"]["group"] is None, shown
     assert json.loads(oom(one, "--format", "json")[0]) == document
     everything = json.loads(oom(store, "-n", "0", "--format", "json")[0])
     assert document in [file["document"] for file in everything["files"]]
@@ -311,6 +369,38 @@ def test_what_is_no_file(tmp_path):
     assert "oom-20261130T120002Z-9.json: Too many levels of symbolic links" in errors and "notes" not in errors, errors
     assert "nothing is known of its end" in oom(tmp_path, "-p", 9, status=1)[1]
     oom(tmp_path / "notes.json", status=1)
+
+
+@pytest.mark.host
+def test_last_look(system, tmp_path):
+    """Who kept memory when an alarm had its heap looked at is in the last words of the process, and how long ago that was."""
+    store, path = tmp_path / "store", tmp_path / "keeps.py"
+    path.write_text("import select, sys\nkept = []\nprint('ready', flush=True)\nwhile True:\n"
+                    "    kept.append(b'x' * (1 << 20))\n    select.select([sys.stdin], [], [], 0.2)\n")
+    limit = 8 * LIMIT
+    with limited(limit) as members, Tool("agent", "--store", store, "--alarm", "process:growth>2MiB/s over 10s",
+                                         "--alarm-heap", output=False) as agent:
+        harness.until(lambda: agent.waits() and b"and all that will start" in agent.stderr, "recording")
+        with subprocess.Popen(system.command + [path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              preexec_fn=lambda: join(members)) as target:
+            assert target.stdout.readline() == b"ready\n"
+            looked = ("heap of keeps.py, PID %d: " % target.pid).encode()
+            harness.until(lambda: agent.waits() and looked in agent.stderr, "looked at")
+            target.stdin.write(b"x\n")
+            target.stdin.flush()
+            harness.until(lambda: list(store.glob("oom-*-%d.json" % target.pid)), "written")
+        assert agent.stop(signal.SIGTERM) == 0
+    file, = store.glob("oom-*-%d.json" % target.pid)
+    document = json.loads(file.read_text())
+    with open(os.path.join(harness.PROJECT, "docs", "json-schema-oom.json")) as f:
+        jsonschema.validate(document, json.load(f))
+    heap = document["heap"]
+    assert heap["holders"][0]["path"] == "__main__.kept" and heap["holders"][0]["type"] == "list", heap
+    assert 10 * MIB <= heap["holders"][0]["retained_bytes"] <= heap["rss_bytes"] <= limit, heap
+    assert 0 < heap["age_s"] < harness.PATIENCE, heap
+    shown, _ = oom(file)
+    assert re.search(r"\nWhat kept memory in the last look at its heap, \S+ s before, at RSS \S+ MiB\n"
+                     r" +\S+ MiB  __main__\.kept  list\n", shown), shown
 
 
 @pytest.mark.host

@@ -66,31 +66,35 @@ static int teardown(void **state)
 
 /* --- what a helper runs in place of a look --- */
 
-static int kills_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+static int kills_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+			FILE *brief)
 {
-	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
+	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict, (void)brief;
 	kill(getppid(), SIGKILL);
-	return slow(pid, start_ticks, text, json, verdict);
+	return slow(pid, start_ticks, text, json, verdict, brief);
 }
 
-static int stops_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+static int stops_helper(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+			FILE *brief)
 {
-	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict;
+	(void)pid, (void)start_ticks, (void)text, (void)json, (void)verdict, (void)brief;
 	kill(getppid(), SIGSTOP);
 	return EXIT_DONE;
 }
 
-static int large(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+static int large(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+		 FILE *brief)
 {
 	for (int i = 0; i < MIB; i++)
 		fputc('x', text);
-	return made(pid, start_ticks, text, json, verdict);
+	return made(pid, start_ticks, text, json, verdict, brief);
 }
 
-static int not_at_once(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+static int not_at_once(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+		       FILE *brief)
 {
 	usleep(50000);
-	return made(pid, start_ticks, text, json, verdict);
+	return made(pid, start_ticks, text, json, verdict, brief);
 }
 
 /* --- what the agent keeps --- */
@@ -171,6 +175,7 @@ static void test_kept(void **state)
 	struct place *place = *state;
 	struct alarm_heap *heap = begin(place, made, WAIT_MS);
 	struct store_sizes sizes;
+	json_t *last;
 	char *text;
 
 	ask_for(heap, place, 0);
@@ -180,6 +185,15 @@ static void test_kept(void **state)
 	text = await(place, "alarm-20231114T221320Z-7.heap.json");
 	assert_string_equal(text, "{\"processes\": []}");
 	free(text);
+	/* In brief it is there for the process's last words, and for no other one's. */
+	last = alarm_heap_last(heap, getpid(), proc_start_ticks(getpid()) * TICK_NS, 1e12);
+	assert_true(json_is_object(last));
+	assert_int_equal(json_integer_value(json_object_get(last, "rss_bytes")), 4096);
+	assert_true(json_number_value(json_object_get(last, "age_s")) > 1e9);
+	json_decref(last);
+	last = alarm_heap_last(heap, getpid(), TICK_NS, 1e12);
+	assert_true(json_is_null(last));
+	json_decref(last);
 	/* They count for the size, and are one alarm. */
 	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
 	assert_int_equal(sizes.alarms, 1);

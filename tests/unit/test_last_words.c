@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 
 #include "cli/oom_document.h"
+#include "cli/oom_extras.h"
 #include "model/death.h"
 #include "record_fixture.h"
 #include "render/last_words.h"
@@ -50,10 +51,29 @@ static struct counts_death killed(void)
 				.swap_bytes = 2 * MIB,
 				.limit_bytes = 64 * MIB,
 				.threads = 3,
+				.group = {.state = CGROUP_LAST_READ,
+					  .path = "/shop",
+					  .late_ns = 400000,
+					  .bytes = {[CGROUP_TOTAL] = 64 * MIB,
+						    [CGROUP_ANON] = 61 * MIB,
+						    [CGROUP_FILE] = 2 * MIB,
+						    [CGROUP_KERNEL] = MIB},
+					  .idle_bytes = MIB,
+					  .events = {[CGROUP_EVENT_MAX] = 12,
+						     [CGROUP_EVENT_OOM_KILL] = 1}},
 			},
 		.threads = threads,
 		.count = 3,
 	};
+}
+
+/* Without no-break spaces. */
+static void plain(char *text)
+{
+	for (char *at = text; (at = strstr(at, "\xc2\xa0"));) {
+		*at = ' ';
+		memmove(at + 1, at + 2, strlen(at + 2) + 1);
+	}
 }
 
 static char *words(const struct model_process *process, bool named)
@@ -64,11 +84,7 @@ static char *words(const struct model_process *process, bool named)
 
 	last_words_write(out, NULL, process, named);
 	fclose(out);
-	/* No-break spaces. */
-	for (char *at = text; (at = strstr(at, "\xc2\xa0"));) {
-		*at = ' ';
-		memmove(at + 1, at + 2, strlen(at + 2) + 1);
-	}
+	plain(text);
 	return text;
 }
 
@@ -240,6 +256,8 @@ static void test_recorded(void **state)
 	p = run_process(run_window(run, 0, 0), 1);
 	assert_int_equal(p->death->count, 3);
 	assert_int_equal(p->death->facts.swap_bytes, 2 * MIB);
+	assert_string_equal(p->death->facts.group.path, "/shop");
+	assert_int_equal(p->death->facts.group.events[CGROUP_EVENT_MAX], 12);
 	assert_true(p->death->threads[1].facts.truncated);
 	assert_int_equal(p->death->threads[2].facts.loss, PYMEM_LOSS_UNREADABLE);
 	/* Before its end it has said nothing. */
@@ -319,6 +337,9 @@ static void test_hostile_recording(void **state)
 		{"anon", "9000000000000000000"},
 		{"sender", "-1"},
 		{"time", "1e300"},
+		{"group", "7"},
+		{"group", "{}"},
+		{"group_missing", "7"},
 		{"stacks", "{}"},
 		{"stacks", "[1]"},
 		{"stacks",
@@ -355,15 +376,57 @@ static void test_hostile_recording(void **state)
 
 /* --- files --- */
 
+#define LOOK                                                                                 \
+	"{\"rss_bytes\":4194304,\"holders\":[{\"path\":\"shop.kept\",\"type\":\"list\","     \
+	"\"entries\":"                                                                       \
+	"3,"                                                                                 \
+	"\"retained_bytes\":2097152}],\"holders_in_all\":2,\"types\":[],\"types_in_all\":0," \
+	"\"age_s\":90.5}"
+
 static char *document_of(const struct model_process *process, const struct model *model)
+{
+	json_t *heap = json_loads(LOOK, 0, NULL);
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_int_equal(last_words_document(out, model, process, heap, false), 0);
+	fclose(out);
+	json_decref(heap);
+	return text;
+}
+
+static void check_group(struct model_process *process, const char *wanted)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	assert_int_equal(last_words_document(out, model, process, false), 0);
+	last_words_group(out, &process->death->facts.group);
 	fclose(out);
-	return text;
+	plain(text);
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+/* The lines, which add up, and the last look. */
+static void check_extras(const json_t *document)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_true(oom_extras_are_good(document));
+	oom_extras_print(out, document, 80);
+	fclose(out);
+	plain(text);
+	assert_non_null(strstr(text, "/srv/app/shop.py:12 cache\n"));
+	assert_non_null(strstr(text,
+			       "\nWhat kept memory in the last look at its heap, 90.5 s before, "
+			       "at RSS 4.0 MiB\n"));
+	assert_non_null(strstr(text, "      2.0 MiB  shop.kept  list\n"));
+	assert_non_null(strstr(text, "  and 1 more holders\n"));
+	free(text);
 }
 
 /* What is written is read again, to the same sentences. */
@@ -391,6 +454,11 @@ static void test_document(void **state)
 	check_words(read, true, said);
 	assert_int_equal(read->death->count, 3);
 	assert_int_equal(read->death->facts.threads, 3);
+	check_group(read,
+		    "Control group /shop, 0.4 ms after the signal: it used 64.0 MiB; anonymous "
+		    "61.0 MiB, files 2.0 MiB (1.0 MiB of it not used lately), kernel 1.0 MiB. "
+		    "Its limit was met 12 times, and the OOM killer has killed there once.");
+	check_extras(document);
 	free(said);
 	free(text);
 	json_decref(document);
@@ -430,6 +498,16 @@ static void test_hostile_document(void **state)
 		{NULL, "ns_pid", "\"4\""},
 		{NULL, "last_words", "[]"},
 		{NULL, "grew_most", "{\"file\":1}"},
+		{NULL, "lines", "{}"},
+		{NULL, "lines", "[{\"file\":\"x\"}]"},
+		{NULL, "other_lines_bytes", "\"x\""},
+		{NULL, "heap", "7"},
+		{NULL, "heap", "{\"age_s\":1}"},
+		{"heap", "holders", "[{}]"},
+		{"heap", "types", "[7]"},
+		{"heap", "age_s", "\"x\""},
+		{"last_words", "group", "[]"},
+		{"last_words", "group_missing", "[]"},
 		{"last_words", "time", "\"soon\""},
 		{"last_words", "signal", "\"SIGNONE\""},
 		{"last_words", "sender", "7"},
@@ -451,6 +529,8 @@ static void test_hostile_document(void **state)
 	assert_int_equal(read_changed(text, NULL, "grew_most", "null"), 0);
 	assert_int_equal(read_changed(text, "last_words", "sender", "null"), 0);
 	assert_int_equal(read_changed(text, NULL, "more", "[]"), 0);
+	assert_int_equal(read_changed(text, NULL, "heap", "null"), 0);
+	assert_int_equal(read_changed(text, "last_words", "group", "null"), 0);
 	assert_int_equal(oom_document_read(model, NULL, &read), -EINVAL);
 	free(text);
 	model_free(model);

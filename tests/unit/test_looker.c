@@ -35,11 +35,12 @@
 /* --- what a helper runs in place of a look --- */
 
 /* Which descriptors a look has. */
-static int lists(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+static int lists(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+		 FILE *brief)
 {
 	char path[64], link[256];
 
-	(void)pid, (void)start_ticks, (void)json, (void)verdict;
+	(void)pid, (void)start_ticks, (void)json, (void)verdict, (void)brief;
 	for (int fd = 0; fd < 256; fd++) {
 		ssize_t got;
 
@@ -144,18 +145,19 @@ static void test_has_nothing_else(void **state)
 
 static pid_t target;
 
-static int ends_target(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+static int ends_target(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+		       FILE *brief)
 {
 	kill(target, SIGKILL);
 	while (proc_start_ticks(target) == start_ticks)
 		usleep(1000);
-	return made(pid, start_ticks, text, json, verdict);
+	return made(pid, start_ticks, text, json, verdict, brief);
 }
 
 static int ends_target_and_fails(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json,
-				 FILE *verdict)
+				 FILE *verdict, FILE *brief)
 {
-	ends_target(pid, start_ticks, text, json, verdict);
+	ends_target(pid, start_ticks, text, json, verdict, brief);
 	return EXIT_FAILED;
 }
 
@@ -201,7 +203,7 @@ static unsigned count_open(void)
 static void send_wrong(int socket, const void *bytes, size_t size, size_t files)
 {
 	union {
-		char bytes[CMSG_SPACE(4 * sizeof(int))];
+		char bytes[CMSG_SPACE(5 * sizeof(int))];
 		struct cmsghdr header;
 	} control = {};
 	struct iovec data = {(void *)bytes, size};
@@ -231,10 +233,10 @@ static void test_wrong_answers(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
 	looker.socket = ends[0];
 	open = count_open();
-	send_wrong(ends[1], number, 3, 4);
+	send_wrong(ends[1], number, 3, 5);
 	assert_int_equal(looker_take(&looker, &answer), -EPIPE);
 	assert_int_equal(count_open(), open);
-	send_wrong(ends[1], number, 8, 4);
+	send_wrong(ends[1], number, 8, 5);
 	assert_int_equal(looker_take(&looker, &answer), -EPIPE);
 	assert_int_equal(count_open(), open);
 	send_wrong(ends[1], number, 4, 2);
@@ -243,7 +245,11 @@ static void test_wrong_answers(void **state)
 	assert_int_equal(count_open(), open);
 	send_wrong(ends[1], number, 4, 4);
 	assert_int_equal(looker_take(&looker, &answer), 0);
-	assert_int_equal(count_open(), open + 4);
+	assert_true(answer.text == -1 && answer.brief == -1);
+	assert_int_equal(count_open(), open);
+	send_wrong(ends[1], number, 4, 5);
+	assert_int_equal(looker_take(&looker, &answer), 0);
+	assert_int_equal(count_open(), open + 5);
 	looker_close(&answer);
 	assert_int_equal(count_open(), open);
 	close(ends[0]);

@@ -180,11 +180,12 @@ static void test_odd(void **state)
 
 static const struct model_process *told;
 
-static void tell(const struct model *model, const struct model_process *process, void *arg)
+static void tell(const struct model *model, const struct model_process *process,
+		 uint64_t start_boottime_ns, void *arg)
 {
 	const struct model_death_thread *thread = model_last_thread(process);
 
-	(void)model;
+	(void)model, (void)start_boottime_ns;
 	assert_null(told);
 	told = process;
 	assert_int_equal(process->death->facts.signal, SIGKILL);

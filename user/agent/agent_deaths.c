@@ -21,8 +21,8 @@
 #define LARGE	    (512u << 10) /* bytes of a document: then it has one thread */
 
 /* The document. The caller frees it. NULL: out of memory. */
-static char *document(const struct model *model, const struct model_process *process, bool one,
-		      size_t *size)
+static char *document(const struct model *model, const struct model_process *process, json_t *heap,
+		      bool one, size_t *size)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, size);
@@ -30,7 +30,7 @@ static char *document(const struct model *model, const struct model_process *pro
 
 	if (!out)
 		return NULL;
-	err = last_words_document(out, model, process, one);
+	err = last_words_document(out, model, process, heap, one);
 	if (!fclose(out) && !err)
 		return text;
 	free(text);
@@ -68,24 +68,38 @@ static char *sentences(const struct model_process *process)
 	return text;
 }
 
+/* The last look at its heap, or null. */
+static json_t *look_at(const struct agent *a, const struct model_process *process,
+		       uint64_t start_boottime_ns)
+{
+	if (!a->heap)
+		return json_null();
+	return alarm_heap_last(a->heap, process->pid, start_boottime_ns,
+			       process->death->facts.time);
+}
+
 static int write_file(struct agent *a, const struct model *model,
-		      const struct model_process *process, char name[DEATHS_NAME])
+		      const struct model_process *process, uint64_t start_boottime_ns,
+		      char name[DEATHS_NAME])
 {
 	const struct death *death = &process->death->facts;
 	int err = deaths_name(death_cause(death, process->pid), death->time, process->pid, name);
+	json_t *heap;
 	size_t size;
 	char *text;
 
 	if (err)
 		return err;
-	text = document(model, process, false, &size);
+	heap = look_at(a, process, start_boottime_ns);
+	text = heap ? document(model, process, heap, false, &size) : NULL;
 	/* Names of files and functions are the target's to choose. */
 	if (text && size > LARGE) {
 		free(text);
-		text = document(model, process, true, &size);
+		text = document(model, process, heap, true, &size);
 	}
 	err = text ? deaths_write(a->store.folder, name, text, size) : -ENOMEM;
 	free(text);
+	json_decref(heap);
 	return err;
 }
 
@@ -116,7 +130,8 @@ static bool may_tell(struct agent *a, enum death_cause cause)
 	return ++a->deaths[cause] <= MINUTE_MOST;
 }
 
-void agent_killed(const struct model *model, const struct model_process *process, void *arg)
+void agent_killed(const struct model *model, const struct model_process *process,
+		  uint64_t start_boottime_ns, void *arg)
 {
 	enum death_cause cause = death_cause(&process->death->facts, process->pid);
 	char name[DEATHS_NAME] = "", *text;
@@ -126,7 +141,7 @@ void agent_killed(const struct model *model, const struct model_process *process
 	agent_metrics_killed(a->metrics, process, cause);
 	if (!may_tell(a, cause))
 		return;
-	err = write_file(a, model, process, name);
+	err = write_file(a, model, process, start_boottime_ns, name);
 	text = sentences(process);
 	/* That somebody was told to end is no trouble. */
 	if (cause == DEATH_KILL)

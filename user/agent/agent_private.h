@@ -88,7 +88,8 @@ void agent_stop_timers(struct agent *agent);
 
 /* agent_deaths.c. agent_killed(): a report_killed_fn; `arg` is the agent. agent_trim_deaths()
  * removes old files; `*bytes` becomes what the others need. 0 or -errno. */
-void agent_killed(const struct model *model, const struct model_process *process, void *arg);
+void agent_killed(const struct model *model, const struct model_process *process,
+		  uint64_t start_boottime_ns, void *arg);
 int agent_trim_deaths(struct agent *agent, uint64_t *bytes);
 /* Says how many were not told one by one: when their minute is over, or the agent `ends`. */
 void agent_tell_more_deaths(struct agent *agent, bool ends);

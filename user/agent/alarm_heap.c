@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/agent_private.h"
+#include "agent/kept_looks.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "model/alarm_state.h"
@@ -46,6 +47,7 @@ struct alarm_heap {
 	struct wanted wanted[ALARM_HEAP_WAITS + 1];
 	size_t count;
 	bool gone; /* the helper, as was said */
+	struct kept_looks kept;
 };
 
 struct alarm_heap *alarm_heap_new(struct store *store, looker_heap_fn *look, unsigned most_ms)
@@ -135,15 +137,19 @@ static void look_at_first(void *arg)
 				 give_up_late, heap);
 }
 
+static uint64_t ticks_of(uint64_t start_boottime_ns)
+{
+	return start_boottime_ns / (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 void alarm_heap_ask(struct alarm_heap *heap, const struct alarm_heap_subject *subject,
 		    const char *path, const char *name)
 {
 	struct wanted *wanted = &heap->wanted[heap->count];
-	uint64_t tick_ns = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
 
 	*wanted = (struct wanted){
 		.request = {.pid = subject->pid,
-			    .start_ticks = subject->start_boottime_ns / tick_ns},
+			    .start_ticks = ticks_of(subject->start_boottime_ns)},
 	};
 	snprintf(wanted->path, sizeof(wanted->path), "%s", path);
 	snprintf(wanted->name, sizeof(wanted->name), "%s", name);
@@ -290,7 +296,25 @@ static void drop_all(struct alarm_heap *heap, const char *why)
 	heap->count = 0;
 }
 
-static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted,
+/* For the process's last words, if it has some one day. */
+static void keep_brief(struct alarm_heap *heap, const struct wanted *wanted,
+		       const struct looker_answer *answer)
+{
+	int err = kept_looks_take(&heap->kept, wanted->request.pid, wanted->request.start_ticks,
+				  clock_seconds(CLOCK_REALTIME), answer->brief);
+
+	if (err)
+		agent_complain("heap of %s, PID %d: last words will not have this look: %s",
+			       wanted->name, wanted->request.pid, strerror(-err));
+}
+
+json_t *alarm_heap_last(const struct alarm_heap *heap, pid_t pid, uint64_t start_boottime_ns,
+			double at)
+{
+	return kept_looks_find(&heap->kept, pid, ticks_of(start_boottime_ns), at);
+}
+
+static void tell_look(struct alarm_heap *heap, const struct wanted *wanted,
 		      const struct looker_answer *answer)
 {
 	char path[sizeof(wanted->path)], other[sizeof(wanted->path)], verdict[SAID_MOST],
@@ -299,6 +323,7 @@ static void tell_look(const struct alarm_heap *heap, const struct wanted *wanted
 
 	err = err ?: keep(heap, wanted, STORE_HEAP_TEXT, answer->text, path, sizeof(path));
 	read_verdict(answer->verdict, verdict, sizeof(verdict));
+	keep_brief(heap, wanted, answer);
 	if (err) {
 		agent_complain("heap of %s, PID %d: %s; the look can't be kept: %s", wanted->name,
 			       wanted->request.pid, verdict, strerror(-err));
@@ -333,6 +358,7 @@ void alarm_heap_free(struct alarm_heap *heap)
 	loop_timer_stop(&heap->next);
 	looker_end(&heap->looker);
 	drop_all(heap, "the agent has ended before");
+	kept_looks_free(&heap->kept);
 	free(heap);
 }
 

@@ -4,6 +4,7 @@
 #ifndef ALARM_HEAP_H
 #define ALARM_HEAP_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,5 +46,10 @@ bool alarm_heap_may(const struct alarm_heap *heap, const struct alarm_heap_subje
  */
 void alarm_heap_ask(struct alarm_heap *heap, const struct alarm_heap_subject *subject,
 		    const char *path, const char *name);
+
+/* The last look at that process in brief, as kept_looks_find() gives it. The caller owns it. NULL:
+ * out of memory. */
+json_t *alarm_heap_last(const struct alarm_heap *heap, pid_t pid, uint64_t start_boottime_ns,
+			double at);
 
 #endif

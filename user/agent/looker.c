@@ -28,7 +28,7 @@
 #include "os/confine.h"
 #include "os/proc.h"
 
-#define FILES	    4 /* of an answer: text, JSON, verdict, messages */
+#define FILES	    5 /* of an answer: text, JSON, verdict, messages, the look in brief */
 #define OOM_LAST    "1000"
 #define STATUS_FULL 100 /* of a child whose files were full; no exit status of a command */
 
@@ -47,14 +47,15 @@ _Noreturn static void look(looker_heap_fn *heap, const struct looker_request *re
 			   const int files[FILES])
 {
 	FILE *text = fdopen(files[0], "w"), *json = fdopen(files[1], "w"),
-	     *verdict = fdopen(files[2], "w");
+	     *verdict = fdopen(files[2], "w"), *brief = fdopen(files[4], "w");
 	int status = EXIT_FAILED;
 	bool whole;
 
-	if (text && json && verdict && dup2(files[3], STDERR_FILENO) >= 0) {
-		status = heap(request->pid, request->start_ticks, text, json, verdict);
+	if (text && json && verdict && brief && dup2(files[3], STDERR_FILENO) >= 0) {
+		status = heap(request->pid, request->start_ticks, text, json, verdict, brief);
 		/* A verdict that is cut says enough. */
 		end_file(verdict);
+		end_file(brief); /* one that is cut is none */
 		whole = end_file(text);
 		whole = end_file(json) && whole;
 		if (!whole)
@@ -198,7 +199,7 @@ static bool answer(int socket, looker_heap_fn *heap, unsigned most_ms,
 		   const struct looker_request *request)
 {
 	const uint64_t most[FILES] = {request->file_most, request->file_most, LOOKER_VERDICT_MOST,
-				      LOOKER_SAID_MOST};
+				      LOOKER_SAID_MOST, LOOKER_BRIEF_MOST};
 	enum looker_result result = LOOKER_NO_ROOM;
 	int files[FILES];
 	size_t count = 0;
@@ -330,13 +331,13 @@ int looker_take(const struct looker *looker, struct looker_answer *answer)
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 	ssize_t got = recvmsg(looker->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int files[FILES] = {-1, -1, -1, -1};
+	int files[FILES] = {-1, -1, -1, -1, -1};
 
 	if (got < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
 	take_files(&message, files);
-	*answer = (struct looker_answer){(enum looker_result)number, files[0], files[1], files[2],
-					 files[3]};
+	*answer = (struct looker_answer){
+		(enum looker_result)number, files[0], files[1], files[2], files[3], files[4]};
 	if (got == sizeof(number) && !(message.msg_flags & MSG_TRUNC))
 		return 0;
 	looker_close(answer);
@@ -345,12 +346,13 @@ int looker_take(const struct looker *looker, struct looker_answer *answer)
 
 void looker_close(struct looker_answer *answer)
 {
-	const int files[FILES] = {answer->text, answer->json, answer->verdict, answer->said};
+	const int files[FILES] = {answer->text, answer->json, answer->verdict, answer->said,
+				  answer->brief};
 
 	for (int i = 0; i < FILES; i++)
 		if (files[i] >= 0)
 			close(files[i]);
-	answer->text = answer->json = answer->verdict = answer->said = -1;
+	answer->text = answer->json = answer->verdict = answer->said = answer->brief = -1;
 }
 
 void looker_end(struct looker *looker)

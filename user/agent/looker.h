@@ -10,12 +10,14 @@
 
 #define LOOKER_VERDICT_MOST 512 /* bytes */
 #define LOOKER_SAID_MOST    65536
+#define LOOKER_BRIEF_MOST   65536
 
 /* Looks at the heap of process `pid`, which began at `start_ticks` (proc_start_ticks()), and writes
- * what it found as text and as JSON, and the answer in one line, which is not escaped, into
- * `verdict`. Messages go to stderr. Runs in a process of its own. Returns an exit status
- * (exit_status.h). */
-typedef int looker_heap_fn(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict);
+ * what it found as text and as JSON, the answer in one line, which is not escaped, into `verdict`,
+ * and the look in brief (model/heap_brief.h) into `brief`. Messages go to stderr. Runs in a process
+ * of its own. Returns an exit status (exit_status.h). */
+typedef int looker_heap_fn(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+			   FILE *brief);
 
 struct looker {	      /* all zeros: there is none, and looker_end() does nothing */
 	pid_t helper; /* 0: none */
@@ -44,10 +46,11 @@ enum looker_result {
 struct looker_answer {
 	enum looker_result result;
 	/* Files in memory, at any position: what the look has written, the answer in one line
-	 * (LOOKER_VERDICT_MOST), and its messages (LOOKER_SAID_MOST, which end with '\0' before).
+	 * (LOOKER_VERDICT_MOST), its messages (LOOKER_SAID_MOST, which end with '\0' before), and
+	 * the look in brief (LOOKER_BRIEF_MOST).
 	 * The child may have written anything, but no more than that. The caller closes them
 	 * (looker_close()); -1: there is none. */
-	int text, json, verdict, said;
+	int text, json, verdict, said, brief;
 };
 
 /* Forks the helper, which gives up what it does not need. Call it early, before this process has

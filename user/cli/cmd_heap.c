@@ -23,6 +23,7 @@
 
 #include "agent/looker.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/find_program.h"
@@ -33,6 +34,7 @@
 #include "heap/look.h"
 #include "heap/snapshot.h"
 #include "heap/touches.h"
+#include "model/heap_brief.h"
 #include "os/confine.h"
 #include "os/progress.h"
 #include "os/signals.h"
@@ -50,10 +52,10 @@ struct heap_run {
 	struct subject *subjects;
 	struct heap_report report;
 	struct report_output output;
-	struct heap_touches *touches; /* NULL: not asked for, or not possible */
-	int status;		      /* an exit status; not 0: the command can't go on */
-	FILE *text, *json, *verdict;  /* of heap_look_both(); NULL: the options say where */
-	uint64_t start_ticks;	      /* of the process that is meant; 0: whichever it is */
+	struct heap_touches *touches;	     /* NULL: not asked for, or not possible */
+	int status;			     /* an exit status; not 0: the command can't go on */
+	FILE *text, *json, *verdict, *brief; /* of heap_look_both(); NULL: options say where */
+	uint64_t start_ticks;		     /* of the process that is meant; 0: whichever it is */
 };
 
 /* --- messages --- */
@@ -296,6 +298,16 @@ static void put_verdict(const struct heap_run *run)
 	free(verdict);
 }
 
+/* Without memory for it there is none. */
+static void put_brief(const struct heap_run *run)
+{
+	json_t *brief = heap_brief_value(run->report.looks[0]);
+
+	if (!brief || json_write(run->brief, brief, JSON_COMPACT))
+		fputs("pymem-bpf heap: the look in brief can't be written\n", stderr);
+	json_decref(brief);
+}
+
 static int finish_both(struct heap_run *run)
 {
 	const struct render_options options = {.top = run->options->top, .width = BOTH_WIDTH};
@@ -305,6 +317,7 @@ static int finish_both(struct heap_run *run)
 		fprintf(stderr, "pymem-bpf heap: the report can't be written: %s\n",
 			strerror(-err));
 	put_verdict(run);
+	put_brief(run);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -443,6 +456,7 @@ static int look(const struct heap_run *asked)
 		.text = asked->text,
 		.json = asked->json,
 		.verdict = asked->verdict,
+		.brief = asked->brief,
 		.start_ticks = asked->start_ticks,
 		.look = {.pause = o->pause,
 			 .types_only = o->types_only,
@@ -470,7 +484,8 @@ static int run(void *options)
 	return look(&(struct heap_run){.options = options});
 }
 
-int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict)
+int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+		   FILE *brief)
 {
 	struct heap_command_options options = {
 		.pids = &pid,
@@ -485,6 +500,7 @@ int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE
 		.text = text,
 		.json = json,
 		.verdict = verdict,
+		.brief = brief,
 		.start_ticks = start_ticks,
 	});
 }

@@ -11,6 +11,7 @@
 #include "base/json_text.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/oom_extras.h"
 #include "cli/oom_files.h"
 #include "cli/shared_rows.h"
 #include "os/confine.h"
@@ -99,6 +100,18 @@ static int print_json_one(const struct oom_file *file)
 	return json_write(stdout, file->document, JSON_INDENT(1)) && !ferror(stdout) ? -ENOMEM : 0;
 }
 
+/* The answer, what explains it, and where all threads were. 0 or -ENOMEM. */
+static int show_one(const struct oom_file *file, unsigned width)
+{
+	int err = last_words_show_answer(stdout, file->process, width);
+
+	if (err)
+		return err;
+	oom_extras_print(stdout, file->document, width);
+	last_words_show_threads(stdout, file->process, width);
+	return 0;
+}
+
 /* 0, -ENOMEM, or -ENOENT. */
 static int print(const struct oom_options *o, const struct oom_files *files)
 {
@@ -114,7 +127,7 @@ static int print(const struct oom_options *o, const struct oom_files *files)
 		one = files->at;
 	}
 	if (one)
-		err = o->json ? print_json_one(one) : last_words_show(stdout, one->process, width);
+		err = o->json ? print_json_one(one) : show_one(one, width);
 	else if (o->json)
 		err = print_json_list(files, o->top);
 	else

@@ -34,10 +34,12 @@ struct heap_command_options {
 extern const struct option_row heap_rows[];
 
 /* Looks once at the heap of a process, as `heap -p PID` does, and writes the report as text, of 100
- * columns, and as JSON, and its verdict in one line. There is none if that is not the process that
- * began at `start_ticks` (proc_start_ticks()). Messages go to stderr. To be called in a process of
- * its own, since it gives up rights. Returns an exit status. A looker_heap_fn. */
-int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict);
+ * columns, and as JSON, its verdict in one line, and the look in brief. There is none if that is
+ * not the process that began at `start_ticks` (proc_start_ticks()). Messages go to stderr. To be
+ * called in a process of its own, since it gives up rights. Returns an exit status. A
+ * looker_heap_fn. */
+int heap_look_both(pid_t pid, uint64_t start_ticks, FILE *text, FILE *json, FILE *verdict,
+		   FILE *brief);
 
 /* The command.check of `heap`. */
 int heap_options_check(const struct command *command, void *options);

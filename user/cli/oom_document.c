@@ -9,6 +9,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/oom_extras.h"
+#include "model/death_group.h"
+
 #define SCHEMA_NAME "pymem-bpf-oom/"
 #define SCHEMA_NOW  "1"
 #define BYTES_MOST  (1ll << 50)
@@ -85,7 +88,9 @@ static bool take_facts(const json_t *words, struct death *death)
 	    !number_of(words, "file_bytes", -BYTES_MOST, BYTES_MOST, &death->file_bytes) ||
 	    !number_of(words, "shmem_bytes", -BYTES_MOST, BYTES_MOST, &death->shmem_bytes) ||
 	    !number_of(words, "swap_bytes", -BYTES_MOST, BYTES_MOST, &death->swap_bytes) ||
-	    !number_of(words, "threads", 0, INT32_MAX, &threads) || !text_of(words, "cause"))
+	    !number_of(words, "threads", 0, INT32_MAX, &threads) || !text_of(words, "cause") ||
+	    !death_group_take(json_object_get(words, "group"),
+			      json_object_get(words, "group_missing"), &death->group))
 		return false;
 	if (!json_is_null(json_object_get(words, "limit_bytes")) &&
 	    !number_of(words, "limit_bytes", 0, INT64_MAX, &death->limit_bytes))
@@ -221,7 +226,7 @@ int oom_document_read(struct model *model, const json_t *document, struct model_
 		return -EINVAL;
 	if (strcmp(schema + strlen(SCHEMA_NAME), SCHEMA_NOW) != 0)
 		return -ENOTSUP;
-	err = add_process(model, document, process);
+	err = oom_extras_are_good(document) ? add_process(model, document, process) : -EINVAL;
 	if (!err)
 		(*process)->exited = true;
 	err = err ?: add_words(model, *process, json_object_get(document, "last_words"));

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/cgroup_last.h"
 #include "pymem.h"
 
 #define DEATH_BY_KERNEL 0x80 /* SI_KERNEL: si_code of what the kernel itself sends */
@@ -36,6 +37,8 @@ struct death {
 	int64_t anon_bytes, file_bytes, shmem_bytes, swap_bytes; /* when it was sent */
 	int64_t limit_bytes; /* of its control group, the lowest one; -1: none, or not known */
 	unsigned threads;    /* that the process had */
+	/* The group with that limit; without a limit, its own one. */
+	struct cgroup_last group;
 };
 
 struct death_thread {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json_text.h"
+#include "model/death_group.h"
 #include "record/recorder_private.h"
 
 /* The node of the thread's stack; 0: it has none, or there is no room for its name. */
@@ -40,14 +41,16 @@ static json_t *death_value(struct recorder *r, const struct counts_death *death)
 
 	return json_pack(
 		"{s:f, s:i, s:i, s:b, s:b, s:i, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:o}",
+		"s:I, s:o, s:o, s:o}",
 		"time", facts->time, "signal", facts->signal, "code", facts->code, "oom",
 		facts->victim, "sent", facts->sent, "sender", facts->sender, "sender_thread",
 		facts->sender_thread, "sender_uid", (json_int_t)facts->sender_uid, "sender_comm",
 		json_text(facts->sender_comm), "anon", (json_int_t)facts->anon_bytes, "file",
 		(json_int_t)facts->file_bytes, "shmem", (json_int_t)facts->shmem_bytes, "swap",
 		(json_int_t)facts->swap_bytes, "limit", (json_int_t)facts->limit_bytes, "threads",
-		(json_int_t)facts->threads, "stacks", threads_value(r, death));
+		(json_int_t)facts->threads, "stacks", threads_value(r, death), "group",
+		death_group_value(&facts->group), "group_missing",
+		death_group_missing(&facts->group));
 }
 
 void recorder_mark_death(struct recorder *r, uint32_t image, const struct counts_death *death)

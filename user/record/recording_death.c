@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/death_group.h"
 #include "record/recording_private.h"
 
 #define BYTES_MOST (1ll << 50) /* of a process */
@@ -55,7 +56,9 @@ static bool take_facts(const json_t *object, struct death *facts)
 	    !take_number(object, "limit", -1, INT64_MAX, &facts->limit_bytes) ||
 	    !take_number(object, "threads", 0, INT32_MAX, &threads) ||
 	    !take_flag(object, "oom", &facts->victim) || !take_flag(object, "sent", &facts->sent) ||
-	    !take_text(object, "sender_comm", facts->sender_comm, sizeof(facts->sender_comm)))
+	    !take_text(object, "sender_comm", facts->sender_comm, sizeof(facts->sender_comm)) ||
+	    !death_group_take(json_object_get(object, "group"),
+			      json_object_get(object, "group_missing"), &facts->group))
 		return false;
 	facts->time = json_number_value(json_object_get(object, "time"));
 	facts->signal = (int)signal;

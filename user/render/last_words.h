@@ -24,19 +24,25 @@ int last_words_print(FILE *to, const struct model_process *process, unsigned wid
 int answer_last_words(struct answer *a);
 bool answer_was_killed(const struct answer *a);
 
-/* A table of such processes: its titles, a row of at most `width` columns (0: no limit); and all
- * that is known of one, 0 or -ENOMEM. */
+/* A table of such processes: its titles, a row of at most `width` columns (0: no limit). Of one:
+ * the sentences and those on its control group, 0 or -ENOMEM; and the stacks of its threads. */
 void last_words_titles(FILE *out);
 void last_words_row(FILE *out, const struct model_process *process, unsigned width);
-int last_words_show(FILE *out, const struct model_process *process, unsigned width);
+int last_words_show_answer(FILE *out, const struct model_process *process, unsigned width);
+void last_words_show_threads(FILE *out, const struct model_process *process, unsigned width);
+
+/* Writes a sentence, without a line feed, on its control group: what it had right after the end, or
+ * why that is not known. */
+void last_words_group(FILE *out, const struct cgroup_last *group);
 
 /* The value of `last_words` of a process that has a death. `one`: of its threads only that which
  * says most. The caller owns it. NULL: out of memory. */
 json_t *last_words_value(const struct model_process *process, bool one);
 
-/* Writes a document on that process alone, of schema "pymem-bpf-oom/1". 0, -ENOMEM, or -errno of
- * the stream. */
+/* Writes a document on that process alone, of schema "pymem-bpf-oom/1", with the last look at its
+ * heap (a borrowed object or null). `one`: as there, and of its lines only the first one. 0,
+ * -ENOMEM, or -errno of the stream. */
 int last_words_document(FILE *out, const struct model *model, const struct model_process *process,
-			bool one);
+			json_t *heap, bool one);
 
 #endif

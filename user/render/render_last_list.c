@@ -3,11 +3,13 @@
 #include "render/last_words.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/text.h"
 #include "model/program.h"
+#include "render/render_answer.h"
 #include "render/render_parts.h"
 
 #define NAME_COLUMNS 16
@@ -132,11 +134,11 @@ static void print_thread(FILE *out, const struct model_process *process,
 		fputs("  …\n", out);
 }
 
-int last_words_show(FILE *out, const struct model_process *process, unsigned width)
+int last_words_show_answer(FILE *out, const struct model_process *process, unsigned width)
 {
-	const struct model_death_thread *first = model_last_thread(process);
-	const struct model_death *death = process->death;
+	const struct cgroup_last *group = &process->death->facts.group;
 	char name[128], number[TEXT_PID];
+	struct answer_text text;
 	int err;
 
 	name_of(process, name, sizeof(name));
@@ -146,12 +148,31 @@ int last_words_show(FILE *out, const struct model_process *process, unsigned wid
 	text_print(out, *process->python ? process->python : "not identified", 20, false);
 	fputc('\n', out);
 	err = last_words_print(out, process, width);
-	if (first && !err)
+	if (err || group->state == CGROUP_LAST_UNSEEN)
+		return err;
+	err = answer_text_begin(&text);
+	if (err)
+		return err;
+	last_words_group(text.out, group);
+	err = answer_text_end(&text);
+	if (err)
+		return err;
+	text_wrap(out, text.data, 0, width, 2);
+	fputc('\n', out);
+	free(text.data);
+	return 0;
+}
+
+void last_words_show_threads(FILE *out, const struct model_process *process, unsigned width)
+{
+	const struct model_death_thread *first = model_last_thread(process);
+	const struct model_death *death = process->death;
+
+	if (first)
 		print_thread(out, process, first, width);
-	for (size_t i = 0; i < death->count && !err; i++)
+	for (size_t i = 0; i < death->count; i++)
 		if (&death->threads[i] != first)
 			print_thread(out, process, &death->threads[i], width);
-	if (!err && death->facts.threads > death->count)
+	if (death->facts.threads > death->count)
 		fprintf(out, "\nand %zu more threads\n", death->facts.threads - death->count);
-	return err;
 }

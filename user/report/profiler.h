@@ -46,7 +46,8 @@ struct profiler_options {
 	void *gone_arg;
 	/* Called for each process that a signal has ended, once its lines are known: see
 	 * report_tell_killed(). NULL: nobody asks. */
-	void (*killed)(const struct model *model, const struct model_process *process, void *arg);
+	void (*killed)(const struct model *model, const struct model_process *process,
+		       uint64_t start_boottime_ns, void *arg);
 	void *killed_arg;
 	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
 	 * interrupted. */

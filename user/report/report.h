@@ -40,10 +40,11 @@ struct report_origin {
 int report_set_origin(struct report *report, const struct report_origin *origin);
 
 /* Makes the report call `fn` for each process that a signal has ended, once, when its lines are
- * known. Both pointers are valid during the call; `model` has no other processes then. To be called
+ * known. Both pointers are valid during the call; `model` has no other processes then. The process
+ * began at `start_boottime_ns` (CLOCK_BOOTTIME); 0: not known. To be called
  * before the first report_build() and report_finish_ended(). */
 typedef void report_killed_fn(const struct model *model, const struct model_process *process,
-			      void *arg);
+			      uint64_t start_boottime_ns, void *arg);
 void report_tell_killed(struct report *report, report_killed_fn *fn, void *arg);
 
 /* Builds the model of all that is known now. It belongs to the report and is valid until the next

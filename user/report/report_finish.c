@@ -59,7 +59,8 @@ static void tell_killed(struct build *b)
 	HASH_ITER(hh, b->entries, entry, next)
 	{
 		if (report->killed && entry->process->death)
-			report->killed(report->model, entry->process, report->killed_arg);
+			report->killed(report->model, entry->process, entry->start_boottime_ns,
+				       report->killed_arg);
 	}
 }
 

@@ -4,12 +4,14 @@
  * moment later that it chose the process. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "os/cgroup_last.h"
 #include "os/cgroup_memory.h"
 #include "track/tracker_private.h"
 
@@ -23,6 +25,7 @@ struct image_words {
 	double time;
 	uint64_t came_ms;
 	int64_t limit_bytes;
+	struct cgroup_last group;
 	bool victim;
 };
 
@@ -33,12 +36,34 @@ void image_words_free(struct image_words *words)
 	free(words);
 }
 
+/* What limits its memory, and what that group has. Of version 1 the kernel says of a process that
+ * has ended that it is in the topmost group, and of one for which its parent has waited nothing: so
+ * that is believed only of one that was read while it ran. */
+static void read_group(const struct image *image, struct image_words *words)
+{
+	struct cgroup_memory memory;
+	char group[GROUP_MOST];
+
+	cgroup_memory_name(image->pid, image->cgroup, group, sizeof(group));
+	cgroup_memory_read(group, &memory);
+	if (memory.limit_bytes < 0 && image->memory_cgroup) {
+		snprintf(group, sizeof(group), "%s", image->memory_cgroup);
+		cgroup_memory_read(group, &memory);
+	} else if (!strcmp(group, CGROUP_MEMORY_V1 "/")) {
+		*group = '\0';
+	}
+	words->limit_bytes = memory.limit_bytes;
+	if (!memory.length && *group)
+		cgroup_stat_owner_at("", group);
+	cgroup_last_read_at("", group, memory.length ? memory.length : strlen(group),
+			    &words->group);
+	words->group.late_ns = (int64_t)(clock_ns(CLOCK_MONOTONIC) - words->first.time_ns);
+}
+
 static struct image_words *words_new(const struct image *image,
 				     const struct pymem_msg_words *message)
 {
 	struct image_words *words = calloc(1, sizeof(*words));
-	char group[GROUP_MOST];
-	struct cgroup_memory memory;
 
 	if (!words)
 		return NULL;
@@ -46,13 +71,7 @@ static struct image_words *words_new(const struct image *image,
 	words->came_ms = clock_ms(CLOCK_MONOTONIC);
 	words->time = clock_seconds(CLOCK_REALTIME) -
 		      ((double)clock_ns(CLOCK_MONOTONIC) - (double)message->time_ns) / 1e9;
-	cgroup_memory_name(image->pid, image->cgroup, group, sizeof(group));
-	cgroup_memory_read(group, &memory);
-	/* Of version 1 the kernel says of a process that has ended that it is in the topmost
-	 * group, and of one for which its parent has waited nothing. */
-	if (memory.limit_bytes < 0 && image->memory_cgroup)
-		cgroup_memory_read(image->memory_cgroup, &memory);
-	words->limit_bytes = memory.limit_bytes;
+	read_group(image, words);
 	return words;
 }
 
@@ -125,6 +144,7 @@ static void fill_facts(const struct image_words *words, struct death *facts)
 		.shmem_bytes = first->pages[PYMEM_SHMEM] * page,
 		.swap_bytes = first->pages[PYMEM_SWAP] * page,
 		.limit_bytes = words->limit_bytes,
+		.group = words->group,
 		.threads = (unsigned)words->count,
 	};
 	memcpy(facts->sender_comm, first->sender_comm, sizeof(facts->sender_comm));
