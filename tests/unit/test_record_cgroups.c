@@ -37,6 +37,13 @@ void cgroup_memory_name(pid_t pid __attribute__((unused)), const char *path, cha
 	snprintf(name, size, "%s", path ?: "");
 }
 
+int64_t cgroup_idle_cache_at(const char *root __attribute__((unused)),
+			     const char *path __attribute__((unused)),
+			     size_t length __attribute__((unused)))
+{
+	return -1;
+}
+
 bool cgroup_lists_memory(const char *controllers __attribute__((unused)))
 {
 	return false;

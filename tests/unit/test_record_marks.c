@@ -70,6 +70,13 @@ void cgroup_usage_read(const char *path, struct cgroup_usage *usage)
 	*usage = (struct cgroup_usage){-1, -1, -1, -1, -1};
 }
 
+int64_t cgroup_idle_cache_at(const char *root __attribute__((unused)),
+			     const char *path __attribute__((unused)),
+			     size_t length __attribute__((unused)))
+{
+	return -1;
+}
+
 bool cgroup_lists_memory(const char *controllers)
 {
 	(void)controllers;
