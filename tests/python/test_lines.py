@@ -355,7 +355,7 @@ def test_debugger_at_a_limit(server, tmp_path):
 def test_wheel(tmp_path):
     """Builds offline with setuptools alone, and holds the package and its extension."""
     copy = tmp_path / "project"
-    for folder in ("python", "include", "packaging"):
+    for folder in ("python", "include", "packaging", "tools"):
         subprocess.run(["mkdir", "-p", str(copy)], check=True)
         subprocess.run(["cp", "-r", os.path.join(PROJECT, folder), str(copy)], check=True)
     for name in ("VERSION", "LICENSE", "LICENSES"):  # where links of python/ lead
