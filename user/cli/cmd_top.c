@@ -24,6 +24,9 @@
 #include "screen/screen_steward.h"
 #include "screen/screen_terminal.h"
 
+/* Rows of the screen are not folded: what has ended is limited by its memory only. */
+#define ENDED_PROCESSES (1u << 20)
+
 struct top_options {
 	pid_t *pids;
 	size_t pid_count;
@@ -240,9 +243,7 @@ static int check(const struct command *command, void *options)
 	return 0;
 }
 
-/* Rows of the screen are not folded: what has ended is limited by its memory only. */
-#define ENDED_PROCESSES (1u << 20)
-#define AT(field)	OPTION_AT(struct top_options, field)
+#define AT(field) OPTION_AT(struct top_options, field)
 
 static const struct option_row rows[] = {
 	ROW_PIDS(struct top_options, "watch these processes, or those of a program of that name",
