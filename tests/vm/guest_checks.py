@@ -35,6 +35,7 @@ import test_functions  # noqa: E402
 import test_kernel  # noqa: E402
 import test_last_words  # noqa: E402
 import test_memory_cgroup  # noqa: E402
+import test_memory_high  # noqa: E402
 import test_reclaim  # noqa: E402
 import test_vm_calls  # noqa: E402
 
@@ -55,7 +56,7 @@ SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "counted_functions", "killed_check",
         "kill_9",
         "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
-        "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup", "reclaims", "taken", "few_capabilities")
+        "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup", "reclaims", "memory_high", "taken", "few_capabilities")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -352,6 +353,14 @@ def reclaims():
     with_memory()
     truth = test_reclaim.check_lines(types.SimpleNamespace(command=PYTHON), library(test_reclaim.FILE))
     comment("stalls, nanoseconds, of that clock: %r" % truth)
+
+
+def memory_high():
+    """The sleep of a group beyond its memory.high, as long as the program itself says, on its line."""
+    with open("/sys/fs/cgroup/cgroup.subtree_control", "w") as f:
+        f.write("+memory")
+    found, truth = test_memory_high.check_high(types.SimpleNamespace(command=PYTHON))
+    comment("memory.high: %r; passed, slept, memory.pressure: %r" % (found, truth))
 
 
 def taken():
@@ -667,7 +676,7 @@ def last_words_of_host():
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, vm_calls, preempted, counted_lines, counted_functions, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup, reclaims, taken, few_capabilities,
+    last_words_of_host, page_cache, huge_pages, swapped, kernel_memory, memory_cgroup, reclaims, memory_high, taken, few_capabilities,
     hardened.hardened)}
 
 
