@@ -83,12 +83,15 @@ enum pymem_vmcall {
 		PYMEM_VMCALL_COUNT,
 };
 
-/* Why a thread has to free memory itself before it goes on, and waits until that is done.
- * X(ID, name) */
-#define PYMEM_STALLS(X)     \
-	X(DIRECT, "direct") \
-	X(MEMCG, "memcg")   \
-	X(COMPACTION, "compaction")
+/* Why a thread has to free memory itself before it goes on, and waits until that is done; or is
+ * made to wait until others have done so, and while its control group uses more than its
+ * memory.high. Each nanosecond is in one kind. X(ID, name) */
+#define PYMEM_STALLS(X)             \
+	X(DIRECT, "direct")         \
+	X(MEMCG, "memcg")           \
+	X(COMPACTION, "compaction") \
+	X(THROTTLED, "throttled")   \
+	X(HIGH, "high")
 
 enum pymem_stall {
 #define PYMEM_STALL_ENUM(id, name) PYMEM_STALL_##id,
@@ -565,6 +568,10 @@ struct pymem_thread {
 	__u32 block;		    /* serial of the counter block that shows net_pages */
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	__u64 stall_since;	    /* bpf_ktime_get_ns() when it began to free memory itself */
+	__u64 stall_inside;	    /* ns of it that are of another kind already */
+	__u64 high_since;	    /* as stall_since, when it met its group's memory.high; 0 */
+	__u64 high_inside;	    /* ns since then that are of another kind already */
+	__u64 high_slept;	    /* how often it had gone to sleep, just before it might */
 	__u32 stall;		    /* enum pymem_stall, plus 1; 0: it does not */
 	__u32 stall_pad;
 	__u64 vm_pages, vm_brk;	  /* of its image, when a system call of its took mmap_lock */

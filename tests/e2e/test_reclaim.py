@@ -11,6 +11,7 @@ import signal
 import pytest
 
 import harness
+import test_memory_high
 from harness import MIB, Target, Tool
 from kernel_side import bpftool, limited
 from test_pages import data_of
@@ -121,6 +122,33 @@ def test_lines(system):
     check_lines(system)
 
 
+def test_throttled(system):
+    """A thread that waits until dirty pages are written, as in a control group of version 1: that is told apart, and both
+    together take as long as the kernel says that it freed memory: nothing is counted twice."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        pytest.skip("only groups of version 1 are throttled for their dirty pages")
+    path = os.path.join(harness.DATA, "dirty.%d" % os.getpid())
+    try:
+        with accounted(), limited(LIMIT) as members:
+            enter = ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', members]
+            with Target(enter + system.command, "dirties", arguments=(path,)) as target, \
+                    Tool("-p", target.pid, *EVENTS) as tool:
+                tool.attached()
+                times, ns, passed = target.go()["truth"]
+                tool.process.send_signal(signal.SIGINT)
+                image = tool.report().image(target.pid)
+                assert target.end() == 0
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    row, = [row for row in image["lines"] if row["file"] == target.path and row["line"] == harness.labels(target.path)["write"]]
+    kinds = row["stall_kinds"]
+    assert set(kinds) == {"memcg", "throttled"} and kinds["throttled"]["ns"] > 0, kinds
+    assert 0.95 * times <= kinds["memcg"]["stalls"] <= times, (kinds, times)
+    assert kinds["memcg"]["ns"] + kinds["throttled"]["ns"] == row["stalled_ns"], row
+    assert 0.95 * ns <= row["stalled_ns"] <= 1.05 * ns < passed, (row, ns, passed)
+
+
 def check_stacks(path, tmp_path, metric, whole, line):
     """By stack, a recording's figure of what --events counts adds up to what its JSON has, and that line is in it: folded, and
     on a page. What is below zero is below a frame of its own."""
@@ -178,7 +206,8 @@ def names(pid):
 
 def test_nothing_unless_asked_for(system):
     """Without the option no program of it is loaded, and its figures are null."""
-    ours = {"direct_begin", "direct_end", "memcg_begin", "memcg_end", "compaction_begin", "compaction_end"}
+    ours = {"direct_begin", "direct_end", "memcg_begin", "memcg_end", "compaction_begin", "compaction_end", "throttled"}
+    ours |= {"high_begin", "high_end"} if test_memory_high.can() else set()
     for options in ((), EVENTS):
         with Target(system.command, "grow") as target, Tool("-p", target.pid, *options) as tool:
             tool.attached()

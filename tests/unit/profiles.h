@@ -294,8 +294,12 @@ static inline void profile_fill_stalled(struct profile *profile)
 		{.stalls = {[PYMEM_STALL_DIRECT] = 12, [PYMEM_STALL_MEMCG] = 1791},
 		 .stall_ns = {[PYMEM_STALL_DIRECT] = 210000000, [PYMEM_STALL_MEMCG] = 3190000000},
 		 .reclaimed_pages = 73918},
-		{.stalls = {[PYMEM_STALL_COMPACTION] = 3},
-		 .stall_ns = {[PYMEM_STALL_COMPACTION] = 1234567}},
+		{.stalls = {[PYMEM_STALL_COMPACTION] = 3,
+			    [PYMEM_STALL_THROTTLED] = 2,
+			    [PYMEM_STALL_HIGH] = 5},
+		 .stall_ns = {[PYMEM_STALL_COMPACTION] = 1234567,
+			      [PYMEM_STALL_THROTTLED] = 24000000,
+			      [PYMEM_STALL_HIGH] = 1480000000}},
 	};
 	struct model_process *p;
 

@@ -256,21 +256,60 @@ static void test_stalls(void **state)
 	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
 
 	(void)state;
-	assert_string_equal(loaded(&stalls, &modern), "rss lifecycle reclaim memcg compaction");
+	assert_string_equal(loaded(&stalls, &modern),
+			    "rss lifecycle reclaim memcg compaction throttled high");
 	assert_string_equal(loaded(&stalls, &legacy),
-			    "rss lifecycle fault copies reclaim memcg compaction");
+			    "rss lifecycle fault copies reclaim memcg compaction throttled high");
 	k = kernel(false, "btf_trace_mm_vmscan_memcg_reclaim_end");
-	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim compaction");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim compaction throttled high");
 	assert_string_equal(notes(&stalls, &k),
 			    "this kernel has no mm_vmscan_memcg_reclaim tracepoints: waits for "
 			    "reclaim in a control group are not counted\n");
 	assert_string_equal(notes(&none, &k), "");
 	k = kernel(false, "btf_trace_mm_compaction_begin");
-	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim memcg");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim memcg throttled high");
 	assert_non_null(strstr(notes(&stalls, &k), "mm_compaction"));
 	k = kernel(false, "btf_trace_mm_vmscan_direct_reclaim_begin");
-	assert_string_equal(loaded(&stalls, &k), "rss lifecycle memcg compaction");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle memcg compaction throttled high");
 	assert_non_null(strstr(notes(&stalls, &k), "mm_vmscan_direct_reclaim"));
+	assert_null(event_sources_refusal(&stalls, &k));
+	k = kernel(false, "btf_trace_mm_vmscan_throttled");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim memcg compaction high");
+	assert_string_equal(notes(&stalls, &k),
+			    "this kernel has no mm_vmscan_throttled tracepoint: waits until others "
+			    "have freed memory count as reclaim\n");
+}
+
+/* The sleep beyond memory.high: at a function that has one of two names, where programs may be
+ * attached to functions. */
+static void test_high(void **state)
+{
+	static const struct session_options stalls = {.stalls = true};
+	static const char *const names[] = {"mem_cgroup_handle_over_high",
+					    "__mem_cgroup_handle_over_high"};
+	static const char lacks[] =
+		"this kernel lets no BPF program be attached to mem_cgroup_handle_over_high: the "
+		"sleep of a group beyond its memory.high is not counted\n";
+	struct kernel_features k;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		k = kernel(false, names[i]);
+		assert_true(event_source_is_loaded(&source_high, &stalls, &k));
+		assert_string_equal(notes(&stalls, &k), "");
+		assert_false(event_source_is_loaded(&source_high, &none, &k));
+	}
+	for (unsigned i = 0; i < k.type_count; i++)
+		if (!strcmp(k.types[i].name, names[0]))
+			k.types[i].found = false;
+	assert_false(event_source_is_loaded(&source_high, &stalls, &k));
+	assert_string_equal(notes(&stalls, &k), lacks);
+	assert_string_equal(notes(&none, &k), "");
+	k = kernel(false, NULL);
+	k.function_ends = false;
+	assert_string_equal(loaded(&stalls, &k),
+			    "rss lifecycle reclaim memcg compaction throttled");
+	assert_string_equal(notes(&stalls, &k), lacks);
 	assert_null(event_sources_refusal(&stalls, &k));
 }
 
@@ -462,6 +501,8 @@ static void test_check(void **state)
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"tracepoint vmscan:mm_vmscan_throttled (for --events reclaim)\n"
+		"BPF programs at mem_cgroup_handle_over_high (for --events reclaim)\n"
 		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
 		"--events cache)\n"
 		"transparent huge pages (for --events huge)\n"
@@ -499,6 +540,8 @@ static void test_check_of_old_kernels(void **state)
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"tracepoint vmscan:mm_vmscan_throttled (for --events reclaim)\n"
+		"BPF programs at mem_cgroup_handle_over_high (for --events reclaim)\n"
 		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
 		"--events cache)\n"
 		"transparent huge pages (for --events huge)\n"
@@ -628,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_high),
 		cmocka_unit_test(test_huge),
 		cmocka_unit_test(test_swap),
 		cmocka_unit_test(test_cache),

@@ -278,14 +278,17 @@ static void test_stalls(void **state)
 	a->vmcalls.stalls[PYMEM_STALL_DIRECT] = 1;
 	a->vmcalls.stall_ns[PYMEM_STALL_DIRECT] = 30;
 	run_tick(run, 1);
+	a->vmcalls.stalls[PYMEM_STALL_HIGH] = 3;
+	a->vmcalls.stall_ns[PYMEM_STALL_HIGH] = 8000;
+	run_tick(run, 1);
 	table_image(&run->table, 1)->record.lost_stalls = 1;
 	table_image(&run->table, 1)->record.lost_stall_ns = 4;
 	run_end(run, 1);
 	run_same(run);
 	assert_true(run->model->stalls_known);
 	model_stalls(run_process(run->model, 1), &stalls, &ns);
-	assert_int_equal(stalls, 4);
-	assert_int_equal(ns, 734);
+	assert_int_equal(stalls, 7);
+	assert_int_equal(ns, 8734);
 	model_stalls(run_process(run_window(run, 0, 2), 1), &stalls, &ns);
 	assert_int_equal(stalls, 0);
 	model_stalls(run_process(run_window(run, 2, 3), 1), &stalls, &ns);
@@ -293,6 +296,9 @@ static void test_stalls(void **state)
 	assert_int_equal(ns, 700);
 	model_stalls(run_process(run_window(run, 3, 4), 1), &stalls, &ns);
 	assert_int_equal(ns, 30);
+	model_stalls(run_process(run_window(run, 4, 5), 1), &stalls, &ns);
+	assert_int_equal(stalls, 3);
+	assert_int_equal(ns, 8000);
 }
 
 /* The same of a stack whose pages became huge ones, and of what no stack has. */

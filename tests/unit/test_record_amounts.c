@@ -35,10 +35,22 @@ static void test_fields_of_stacks(void **state)
 	amounts_to_stack(&amounts, &again, &calls_again);
 	assert_memory_equal(&counters, &again, sizeof(counters));
 	assert_memory_equal(&calls, &calls_again, sizeof(calls));
-	/* Each figure has a field of its own. */
-	for (int i = 0; i < STACK_FIELDS; i++)
+	/* Each figure has a field of its own; in between there is room. */
+	for (int i = 0; i < STACK_FIELDS; i++) {
+		if (i >= (int)STACK_EXTRAS + (int)PYMEM_EXTRA_COUNT && i < STACK_LATER)
+			assert_int_equal(amounts.at[i], 0);
 		for (int j = 0; j < i; j++)
-			assert_true(amounts.at[i] != amounts.at[j]);
+			assert_true(!amounts.at[i] || amounts.at[i] != amounts.at[j]);
+	}
+	/* Recordings have these numbers. */
+	assert_int_equal(amounts.at[20], calls.stalls[PYMEM_STALL_DIRECT]);
+	assert_int_equal(amounts.at[25], calls.stall_ns[PYMEM_STALL_COMPACTION]);
+	assert_int_equal(amounts.at[26], calls.reclaimed_pages);
+	assert_int_equal(amounts.at[27], calls.extras[0]);
+	assert_int_equal(amounts.at[44], calls.stalls[PYMEM_STALL_THROTTLED]);
+	assert_int_equal(amounts.at[45], calls.stall_ns[PYMEM_STALL_THROTTLED]);
+	assert_int_equal(amounts.at[46], calls.stalls[PYMEM_STALL_HIGH]);
+	assert_int_equal(amounts.at[47], calls.stall_ns[PYMEM_STALL_HIGH]);
 	amounts_of_stack(&amounts, &counters, NULL);
 	amounts_to_stack(&amounts, &again, &calls_again);
 	assert_memory_equal(&counters, &again, sizeof(counters));

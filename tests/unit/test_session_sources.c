@@ -58,6 +58,16 @@ int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *size)
 	return 0;
 }
 
+static char targets[128]; /* functions that programs were turned to, when they have other names */
+
+int bpf_program__set_attach_target(struct bpf_program *program, int fd, const char *name)
+{
+	assert_int_equal(fd, 0);
+	append(targets, bpf_program__name(program));
+	append(targets, name);
+	return 0;
+}
+
 int bpf_link__destroy(struct bpf_link *link)
 {
 	if (link)
@@ -128,8 +138,9 @@ static void test_order(void **state)
 					      "process_fork fault_user fault_kernel brk_ends "
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
-					      "compaction_begin compaction_end cache_deleted "
-					      "cache_added collapse_isolates collapse_ends "
+					      "compaction_begin compaction_end throttled "
+					      "high_begin high_end cache_deleted cache_added "
+					      "collapse_isolates collapse_ends "
 					      "cache_object_freed plain_object_freed "
 					      "cache_object plain_object task_made pages_freed "
 					      "pages_made signal_sent "
@@ -146,7 +157,8 @@ static void test_order(void **state)
 			"pages_made pages_freed task_made plain_object cache_object "
 			"plain_object_freed cache_object_freed "
 			"collapse_ends collapse_isolates "
-			"cache_added cache_deleted compaction_end compaction_begin memcg_end "
+			"cache_added cache_deleted high_end high_begin throttled "
+			"compaction_end compaction_begin memcg_end "
 			"memcg_begin direct_end direct_begin madvise_ends "
 			"mremap_ends munmap_ends mmap_ends brk_ends "
 			"fault_kernel fault_user "
@@ -177,7 +189,8 @@ static void test_loaded_by_default(void **state)
 	assert_true(session_sees_mappings(session));
 	assert_true(session_counts_faults(session) && session_counts_copies(session));
 	assert_false(session_counts_stalls(session) || is_loaded(session, "direct_begin") ||
-		     is_loaded(session, "memcg_end") || is_loaded(session, "compaction_end"));
+		     is_loaded(session, "memcg_end") || is_loaded(session, "compaction_end") ||
+		     is_loaded(session, "throttled") || is_loaded(session, "high_end"));
 	assert_false(session_counts_cache(session) || is_loaded(session, "cache_added") ||
 		     is_loaded(session, "cache_deleted"));
 	assert_false(session_counts_kernel(session) || is_loaded(session, "tables_rss") ||
@@ -194,6 +207,27 @@ static void test_loaded_by_default(void **state)
 		     *session->bpf.knob.watch_waits || *session->bpf.knob.watch_takers ||
 		     is_loaded(session, "collapse_ends"));
 	session_close(session);
+}
+
+/* The function in which a thread sleeps beyond memory.high has another name from 6.18 on. */
+static void test_names_of_a_function(void **state)
+{
+	struct session *session;
+
+	(void)state;
+	*targets = '\0';
+	session = session_of(false, &everything, "__mem_cgroup_handle_over_high");
+	assert_true(is_loaded(session, "high_begin") && is_loaded(session, "high_end"));
+	session_close(session);
+	session = session_of(false, &none, "mem_cgroup_handle_over_high");
+	assert_false(is_loaded(session, "high_begin"));
+	session_close(session);
+	assert_string_equal(targets, "");
+	session = session_of(false, &everything, "mem_cgroup_handle_over_high");
+	assert_true(is_loaded(session, "high_begin") && is_loaded(session, "high_end"));
+	session_close(session);
+	assert_string_equal(targets, "high_begin __mem_cgroup_handle_over_high "
+				     "high_end __mem_cgroup_handle_over_high");
 }
 
 static void test_loaded_if_asked_for(void **state)
@@ -571,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_loaded_by_default),
 		cmocka_unit_test(test_loaded_if_asked_for),
+		cmocka_unit_test(test_names_of_a_function),
 		cmocka_unit_test(test_loaded_without),
 		cmocka_unit_test(test_loaded_for_calls),
 		cmocka_unit_test(test_refused_attach),

@@ -43,7 +43,7 @@ SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "counted_functions", "killed_check",
         "kill_9",
         "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
-        "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup", "reclaims", "taken", "few_capabilities")
+        "page_cache", "huge_pages", "swapped", "kernel_memory", "memory_cgroup", "reclaims", "memory_high", "taken", "few_capabilities")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be

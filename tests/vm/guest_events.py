@@ -19,6 +19,7 @@ import test_extras
 import test_kernel
 import test_last_words
 import test_memory_cgroup
+import test_memory_high
 import test_reclaim
 import test_vm_calls
 from guest_common import CAPABILITIES, PYTHON, comment, unstarved, with_memory
@@ -183,6 +184,14 @@ def reclaims():
     comment("stalls, nanoseconds, of that clock: %r" % truth)
 
 
+def memory_high():
+    """The sleep of a group beyond its memory.high, as long as the program itself says, on its line."""
+    with open("/sys/fs/cgroup/cgroup.subtree_control", "w") as f:
+        f.write("+memory")
+    found, truth = test_memory_high.check_high(types.SimpleNamespace(command=PYTHON))
+    comment("memory.high: %r; passed, slept, memory.pressure: %r" % (found, truth))
+
+
 def taken():
     """What another task reclaims of a program, and that it was this one."""
     with_memory()
@@ -284,5 +293,5 @@ def last_words_of_host():
     unstarved(test_last_words.everywhere, types.SimpleNamespace(command=PYTHON), little_memory)
 
 
-CHECKS = (vm_calls, preempted, page_cache, huge_pages, swapped, reclaims, taken, few_capabilities, memory_cgroup, kernel_memory,
+CHECKS = (vm_calls, preempted, page_cache, huge_pages, swapped, reclaims, memory_high, taken, few_capabilities, memory_cgroup, kernel_memory,
           last_words, last_words_of_host)

@@ -26,10 +26,15 @@ void event_sources_ask(struct kernel_features *kernel)
 
 bool source_need_is_met(const struct source_need *need, const struct kernel_features *kernel)
 {
-	for (unsigned i = 0; i < NEED_TYPES_MAX && need->types[i].name; i++)
-		if (!kernel_has(kernel, &need->types[i]))
-			return false;
-	return (!need->met || need->met(kernel)) && (!need->allowed || need->allowed());
+	bool has = true;
+
+	for (unsigned i = 0; i < NEED_TYPES_MAX && need->types[i].name; i++) {
+		has = kernel_has(kernel, &need->types[i]);
+		/* One that is there is enough, or one that is not. */
+		if (has == need->one_of)
+			break;
+	}
+	return has && (!need->met || need->met(kernel)) && (!need->allowed || need->allowed());
 }
 
 /* True if that kernel needs it and does not have it. */

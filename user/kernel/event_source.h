@@ -29,6 +29,8 @@
 	X(reclaim)       \
 	X(memcg)         \
 	X(compaction)    \
+	X(throttled)     \
+	X(high)          \
 	X(cache)         \
 	X(huge)          \
 	X(collapse)      \
@@ -64,6 +66,7 @@ struct source_need {
 	bool (*applies)(const struct kernel_features *kernel);
 	/* It is met if the kernel has all of these types, ... */
 	struct kernel_btf_wanted types[NEED_TYPES_MAX];
+	bool one_of; /* ... or, if this is true, one of them, ... */
 	/* ... and if this returns true. NULL: the types suffice. */
 	bool (*met)(const struct kernel_features *kernel);
 	/* Not NULL: a need of the user, not of the kernel. Only `check` asks. In other commands

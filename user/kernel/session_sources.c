@@ -182,7 +182,9 @@ bool session_counts_stalls(const struct session *session)
 {
 	return session->sources[EVENT_SOURCE_reclaim].loaded ||
 	       session->sources[EVENT_SOURCE_memcg].loaded ||
-	       session->sources[EVENT_SOURCE_compaction].loaded;
+	       session->sources[EVENT_SOURCE_compaction].loaded ||
+	       session->sources[EVENT_SOURCE_throttled].loaded ||
+	       session->sources[EVENT_SOURCE_high].loaded;
 }
 
 unsigned session_extras(const struct session *session)

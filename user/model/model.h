@@ -66,8 +66,8 @@ struct model_line {
 	uint64_t cow_total_faults;			 /* while it was anywhere on the stack */
 	uint64_t vm_calls[PYMEM_VMCALL_COUNT];
 	int64_t vm_bytes[PYMEM_VMCALL_COUNT];
-	/* While it was innermost, threads waited until they had freed memory themselves: how often
-	 * and how long, in all and by enum pymem_stall; and how much they freed. */
+	/* While it was innermost, threads stalled: how often and how long, in all and by enum
+	 * pymem_stall; and how much memory they freed. */
 	uint64_t stalls, stalled_ns;
 	uint64_t kind_stalls[PYMEM_STALL_COUNT], kind_ns[PYMEM_STALL_COUNT];
 	uint64_t reclaimed_bytes;

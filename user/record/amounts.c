@@ -21,6 +21,18 @@ static bool is_maximum(enum amounts_kind kind, int field)
 
 /* --- fields --- */
 
+/* The fields of stalls of that kind: how many, how long. */
+static int stalls_field(int stall)
+{
+	return stall < STALLS_AT_FIRST ? STACK_STALLS + stall
+				       : STACK_LATER + 2 * (stall - STALLS_AT_FIRST);
+}
+
+static int stall_ns_field(int stall)
+{
+	return stall < STALLS_AT_FIRST ? STACK_STALL_NS + stall : stalls_field(stall) + 1;
+}
+
 void amounts_of_stack(struct amounts *amounts, const struct pymem_counters *counters,
 		      const struct pymem_vmcalls *vmcalls)
 {
@@ -43,8 +55,8 @@ void amounts_of_stack(struct amounts *amounts, const struct pymem_counters *coun
 		at[STACK_BYTES + i] = vmcalls->bytes[i];
 	}
 	for (i = 0; vmcalls && i < PYMEM_STALL_COUNT; i++) {
-		at[STACK_STALLS + i] = (int64_t)vmcalls->stalls[i];
-		at[STACK_STALL_NS + i] = (int64_t)vmcalls->stall_ns[i];
+		at[stalls_field(i)] = (int64_t)vmcalls->stalls[i];
+		at[stall_ns_field(i)] = (int64_t)vmcalls->stall_ns[i];
 	}
 	for (i = 0; vmcalls && i < PYMEM_EXTRA_COUNT; i++)
 		at[STACK_EXTRAS + i] = (int64_t)vmcalls->extras[i];
@@ -75,8 +87,8 @@ void amounts_to_stack(const struct amounts *amounts, struct pymem_counters *coun
 		vmcalls->bytes[i] = at[STACK_BYTES + i];
 	}
 	for (i = 0; i < PYMEM_STALL_COUNT; i++) {
-		vmcalls->stalls[i] = (uint64_t)at[STACK_STALLS + i];
-		vmcalls->stall_ns[i] = (uint64_t)at[STACK_STALL_NS + i];
+		vmcalls->stalls[i] = (uint64_t)at[stalls_field(i)];
+		vmcalls->stall_ns[i] = (uint64_t)at[stall_ns_field(i)];
 	}
 	for (i = 0; i < PYMEM_EXTRA_COUNT; i++)
 		vmcalls->extras[i] = (uint64_t)at[STACK_EXTRAS + i];
@@ -232,7 +244,7 @@ static bool rises(int field)
 	return field == STACK_GROWN || field == STACK_FREED || field == STACK_MINOR ||
 	       field == STACK_MAJOR || field == STACK_COW ||
 	       (field >= STACK_CALLS && field < STACK_BYTES) ||
-	       (field >= STACK_STALLS && field < STACK_EXTRAS + PYMEM_EXTRA_COUNT);
+	       (field >= STACK_STALLS && field < STACK_FIELDS);
 }
 
 bool amounts_fall(const struct amounts *before, const struct amounts *now)

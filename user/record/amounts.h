@@ -28,6 +28,11 @@ enum amounts_kind {
 
 #define AMOUNTS_FIELDS 48
 
+/* Kinds of stalls that have their fields together. Those that were added later are at the end, and
+ * each has both there, one behind the other. */
+#define STALLS_AT_FIRST (PYMEM_STALL_COMPACTION + 1)
+#define STALLS_LATER	(PYMEM_STALL_COUNT - STALLS_AT_FIRST)
+
 /* The fields of AMOUNTS_STACKS: what most stacks have comes first. */
 enum {
 	STACK_ANON,
@@ -43,11 +48,15 @@ enum {
 	STACK_CALLS, /* by enum pymem_vmcall */
 	STACK_BYTES = STACK_CALLS + PYMEM_VMCALL_COUNT,
 	STACK_STALLS = STACK_BYTES + PYMEM_VMCALL_COUNT, /* by enum pymem_stall */
-	STACK_STALL_NS = STACK_STALLS + PYMEM_STALL_COUNT,
-	STACK_RECLAIMED = STACK_STALL_NS + PYMEM_STALL_COUNT,
-	STACK_EXTRAS, /* by enum pymem_extra */
-	STACK_FIELDS = STACK_EXTRAS + PYMEM_EXTRA_COUNT
+	STACK_STALL_NS = STACK_STALLS + STALLS_AT_FIRST,
+	STACK_RECLAIMED = STACK_STALL_NS + STALLS_AT_FIRST,
+	STACK_EXTRAS, /* by enum pymem_extra, with room for kinds to come */
+	STACK_LATER = AMOUNTS_FIELDS - 2 * STALLS_LATER,
+	STACK_FIELDS = AMOUNTS_FIELDS
 };
+_Static_assert((int)STACK_EXTRAS + (int)PYMEM_EXTRA_COUNT <= (int)STACK_LATER,
+	       "more fields than a row has");
+_Static_assert((int)STACK_LATER == 44, "the numbers are in files: kinds to come go below it");
 /* Flags of their rows. */
 #define STACK_TRUNCATED	 1
 #define STACK_CUT	 2

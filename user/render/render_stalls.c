@@ -24,6 +24,8 @@ void parts_stalls(FILE *out, const struct model_process *process)
 		[PYMEM_STALL_DIRECT] = "for want of memory on the host",
 		[PYMEM_STALL_MEMCG] = "at the limit of a control group",
 		[PYMEM_STALL_COMPACTION] = "to get large pages",
+		[PYMEM_STALL_THROTTLED] = "until others had freed memory",
+		[PYMEM_STALL_HIGH] = "asleep as a control group was beyond its memory.high",
 	};
 	uint64_t stalls, ns, reclaimed = 0;
 	const char *lead = " (";

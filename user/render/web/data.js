@@ -14,7 +14,7 @@ const METRICS = {
   resident: ['Kept', 'bytes', 'Memory that is resident at the end, by the stack that touched it first'],
   copied: ['Copied', 'bytes', 'Pages copied because a stack wrote to what was shared after a fork'],
   faults: ['Faults', 'count', 'Page faults, minor and major'],
-  stalled: ['Stalled', 'ns', 'Time for which threads waited until they had freed memory themselves'],
+  stalled: ['Stalled', 'ns', 'Time for which threads waited for memory to be freed, or slept beyond memory.high'],
   cached: ['Cached', 'bytes', 'What stacks brought of files into the page cache'],
   kernel: ['Kernel', 'bytes', 'Memory of the kernel itself: what it took for a stack, less what it has freed since'],
   huge: ['Huge pages', 'bytes', 'What huge pages filled where a stack touched them first'],

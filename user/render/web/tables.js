@@ -16,7 +16,7 @@ const FIRST = {
   resident_bytes: ['Kept', 'Resident at the end, and touched first by the line'],
   cow_faults: ['Copied', 'Pages that its writes copied'],
   faults: ['Faults', 'Page faults, minor and major'],
-  stalled_ns: ['Stalled', 'Time for which its threads waited until they had freed memory themselves'],
+  stalled_ns: ['Stalled', 'Time for which its threads waited for memory to be freed, or slept beyond memory.high'],
   cached_bytes: ['Cached', 'What it brought of files into the page cache'],
   kernel_bytes: ['Kernel', 'Memory of the kernel itself that was taken for it and is there'],
   huge_pages: ['Huge pages', 'Huge pages that became resident as a whole'],
