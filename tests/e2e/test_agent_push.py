@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -25,6 +26,19 @@ SECRET = "glc_a-token-of-this-test"
 @pytest.fixture
 def store(tmp_path):
     return tmp_path / "store"
+
+
+RESTLESS = "import time\nwhile True:\n    made = bytearray(1 << 20)\n    del made\n    time.sleep(0.2)\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def another_program(tmp_path_factory):
+    """Nothing is pushed while nothing changes; on a quiet host that may be for long. Here something does all the time."""
+    path = tmp_path_factory.mktemp("restless") / "restless.py"
+    path.write_text(RESTLESS)
+    with subprocess.Popen(["/usr/bin/python3", str(path)]) as process:
+        yield
+        process.kill()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,7 +16,8 @@ import pytest
 import harness
 
 MANUAL = os.path.join(harness.PROJECT, "docs", "pymem-bpf.8")
-OPTION = re.compile(r"  (?:-(\w), |    )--([\w-]+)(?: \[?([^ ]+?)\]?)? +\S")
+# An argument that may be left out is in brackets.
+OPTION = re.compile(r"  (?:-(\w), |    )--([\w-]+)(?: (\[\w+\]|[^ ]+))? +\S")
 MAIN = "main"
 
 
@@ -41,7 +42,7 @@ def options_of(command):
         option = OPTION.match(line)
         if option:
             letter, name, argument = option.groups()
-            found[name] = letter, argument
+            found[name] = letter, argument and re.sub(r"^\[(\w+)\]$", r"\1", argument)
     return found
 
 
