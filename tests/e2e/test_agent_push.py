@@ -28,7 +28,13 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
-RESTLESS = "import time\nwhile True:\n    made = bytearray(1 << 20)\n    del made\n    time.sleep(0.2)\n"
+RESTLESS = """
+import mmap, time
+while True:
+    with mmap.mmap(-1, 1 << 20) as made:
+        made.write(bytes(1 << 20))
+    time.sleep(0.2)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
