@@ -153,10 +153,9 @@ def check_sockets(truth, target, image, part):
         assert abs(there(made[kind]) - made[kind]["bytes"] // 2) <= made[kind]["bytes"] // part, (kind, made)
 
 
-def check_objects(truth, target, image, whole, part=50, passed=0):
+def check_objects(truth, target, image, whole, part=50):
     """What each line has; `whole`: of a kernel that tells of all objects. `part`: of so many ends one may go unseen, when an
-    interrupt frees something while the program that is told of ends runs; a note says so. `passed`: so many threads may be in no
-    line, since they were made while the walk of another thread was preempted on that CPU (`recursion`)."""
+    interrupt frees something while the program that is told of ends runs; a note says so."""
     check_sums(image)
     # A pipe has room for 16 pages.
     filled = kinds(image, target, "fill")["pipes"]
@@ -165,7 +164,7 @@ def check_objects(truth, target, image, whole, part=50, passed=0):
     stacks, all_stacks = kinds(image, target, "thread")["kernel_stacks"], image["kernel_memory"]["kinds"]["kernel_stacks"]
     rows = [row for row in image["lines"] if "kernel_stacks" in row.get("kernel_kinds", {})]
     assert all_stacks["objects"] == truth["threads"] and all_stacks["bytes"] >= truth["threads"] * 8192, (rows, image["kernel_memory"])
-    assert truth["threads"] - passed <= stacks["objects"] <= truth["threads"], (stacks, rows, image["kernel_memory"])
+    assert stacks["objects"] == truth["threads"], (stacks, rows, image["kernel_memory"])
     assert len(rows) == 1, rows
     # All threads have ended.
     assert there(all_stacks) <= all_stacks["bytes"] // 25, all_stacks

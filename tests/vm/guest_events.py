@@ -258,8 +258,8 @@ def kernel_memory():
     unstarved(test_kernel.test_page_tables, system)
     truth, target, image, whole = test_kernel.counted(system, False, 30)
     comment("kernel memory: %r%s" % (image["kernel_memory"], "" if whole else ", in part"))
-    # Where all is slow, an interrupt comes more often while a program runs, and from 7.0 on probably another thread.
-    test_kernel.check_objects(truth, target, image, whole, 20, 2 if release() >= (7, 0) else 0)
+    # Where all is slow, an interrupt comes more often while a program runs.
+    test_kernel.check_objects(truth, target, image, whole, 20)
 
 
 def last_words():
