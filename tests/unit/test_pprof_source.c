@@ -98,6 +98,27 @@ static struct model *model_of(const struct given *g, unsigned window)
 	return model;
 }
 
+/* A window is closed: the others go on, and nothing is missing from what all else is made of. */
+static void check_others(struct given *g)
+{
+	struct model *model;
+
+	table_add_image(&g->table, 7);
+	grow(g, table_add_stack(&g->table, 7, 70, 1, 0), 8);
+	finish(g, 7);
+	check(g, model_of(g, 0), 7, 8);
+	model = report_build(g->rest, false);
+	assert_non_null(model);
+	check(g, model, 1, 1016);
+	check(g, model, 2, 81);
+	check(g, model, 4, 77);
+	check(g, model, 5, 11);
+	check(g, model, 7, 8);
+	/* A place is used again. */
+	assert_int_equal(pprof_source_open(g->source, 2), 0);
+	check(g, model_of(g, 2), 1, 0);
+}
+
 /* Two windows; processes run through, end in one of them, or begin in one. */
 static void test_windows(void **state)
 {
@@ -155,21 +176,7 @@ static void test_windows(void **state)
 	check(g, model, 5, 2);
 	check(g, model, 6, 6);
 	pprof_source_close(g->source, 2);
-	/* The others go on, and nothing is missing from what all else is made of. */
-	table_add_image(&g->table, 7);
-	grow(g, table_add_stack(&g->table, 7, 70, 1, 0), 8);
-	finish(g, 7);
-	check(g, model_of(g, 0), 7, 8);
-	model = report_build(g->rest, false);
-	assert_non_null(model);
-	check(g, model, 1, 1016);
-	check(g, model, 2, 81);
-	check(g, model, 4, 77);
-	check(g, model, 5, 11);
-	check(g, model, 7, 8);
-	/* A place is used again. */
-	assert_int_equal(pprof_source_open(g->source, 2), 0);
-	check(g, model_of(g, 2), 1, 0);
+	check_others(g);
 }
 
 /* Windows in turns have all that came. What they need is no time of somebody who asks. */

@@ -12,27 +12,10 @@
 
 #include "base/json_text.h"
 #include "render/diff_heap.h"
+#include "render/json_line.h"
 #include "render/json_parts.h"
 
 static const char *const sides[MODEL_DIFF_SIDES] = {"a", "b"};
-
-static json_t *losses_value(const int64_t *lost_bytes)
-{
-	static const char *const names[] = {
-#define LOSS_NAME(id, name, text) name,
-		PYMEM_LOSSES(LOSS_NAME)
-#undef LOSS_NAME
-	};
-	json_t *object = json_object();
-	int i, err = object ? 0 : -1;
-
-	for (i = 0; i < PYMEM_LOSS_COUNT && !err; i++)
-		err = json_object_set_new(object, names[i], json_integer(lost_bytes[i]));
-	if (!err)
-		return object;
-	json_decref(object);
-	return NULL;
-}
 
 static bool has_lengths(const struct model_diff *diff)
 {
@@ -249,7 +232,7 @@ static int put_program_side(FILE *out, const struct model_diff *diff,
 		{"change_bytes", json_integer(change)},
 		{"change_bytes_per_second", rate_value(diff, index, change)},
 		{"charged_bytes", json_integer(side->charged_bytes)},
-		{"lost_bytes", losses_value(side->lost_bytes)},
+		{"lost_bytes", json_losses(side->lost_bytes)},
 		{"unaccounted_bytes", json_integer(side->unaccounted_bytes)},
 		{"truncated_stacks", json_count(side->truncated_stacks)},
 		{"lost_faults", json_count(side->lost_faults)},
@@ -325,7 +308,7 @@ static json_t *gathered_value(const struct model_gathered *gathered)
 	return json_pack("{s:o, s:I, s:I, s:o}", "processes", json_count(gathered->processes),
 			 "change_bytes", (json_int_t)gathered->change_bytes, "charged_bytes",
 			 (json_int_t)gathered->charged_bytes, "lost_bytes",
-			 losses_value(gathered->lost_bytes));
+			 json_losses(gathered->lost_bytes));
 }
 
 static json_t *skips_value(const struct model *model)
