@@ -96,12 +96,8 @@ class Sleepers:
         os.close(self.hold)
 
 
-class Awake:
-    """Keeps all CPUs from sleeping while it lives, at the cost of nobody: a loop of SCHED_IDLE on each.
-
-    On a virtual machine that sleeps between events, each wake-up is charged for what the host took from the CPU meanwhile
-    (caches, clock, often the CPU itself): a program that wakes up seldom then seems to cost several times what it takes
-    from others."""
+class Busy:
+    """A loop on each CPU, at the priority of everyone."""
 
     def __init__(self):
         self.loops = []
@@ -109,7 +105,6 @@ class Awake:
             loop = subprocess.Popen(["sh", "-c", "while :; do :; done"])
             self.loops.append(loop)
             os.sched_setaffinity(loop.pid, {cpu})
-            os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
 
     def __enter__(self):
         return self
@@ -119,6 +114,19 @@ class Awake:
             loop.kill()
         for loop in self.loops:
             loop.wait()
+
+
+class Awake(Busy):
+    """Keeps all CPUs from sleeping while it lives, at the cost of nobody: a loop of SCHED_IDLE on each.
+
+    On a virtual machine that sleeps between events, each wake-up is charged for what the host took from the CPU meanwhile
+    (caches, clock, often the CPU itself): a program that wakes up seldom then seems to cost several times what it takes
+    from others."""
+
+    def __init__(self):
+        super().__init__()
+        for loop in self.loops:
+            os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
 
 
 class Empty:

@@ -8,6 +8,7 @@ CPU time is that of the profiler and its helpers, from the kernel's clocks of th
 line that says it is attached. RSS is the sum over its processes.
 """
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,20 +20,6 @@ import tables
 import tool
 
 FORKS = os.path.join(common.HERE, "workloads", "forks.py")
-
-
-class Busy:
-    """A loop on each CPU, at the priority of everyone."""
-
-    def __enter__(self):
-        self.loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
-        return self
-
-    def __exit__(self, *_):
-        for loop in self.loops:
-            loop.kill()
-        for loop in self.loops:
-            loop.wait()
 
 
 class Forks:
@@ -105,8 +92,8 @@ def idle(seconds):
 def idle_rows(options):
     rows = []
     with common.Sleepers(options.python, options.count):
-        for words, load in ("", open(os.devnull)), (", a loop on each CPU", Busy()):
-            with load:
+        for words, load in ("", contextlib.nullcontext), (", a loop on each CPU", common.Busy):
+            with load():
                 walls, cpus = attach(options.rounds)
             rows.append(("attach" + words, common.spread(walls, "%.2f") + " s", "<= 3 s"))
             rows.append(("its CPU time" + words, common.spread(cpus, "%.2f") + " s", "<= 2 s"))
