@@ -407,11 +407,12 @@ def test_a_name_with_brackets(tmp_path):
 
 
 EVERYWHERE = """
-import os, subprocess, sys
+import os, subprocess, sys, time
 from pymem_bpf.memory import memory_usage
 from pymem_bpf import counter, mprof, timestamps
 def spike(n):
     b = bytearray(n)
+    time.sleep(0.2)
     del b
     return n
 before = memory_usage()[0]
