@@ -506,6 +506,9 @@ struct pymem_msg_words {
 	__u32 loss;    /* without a stack: why, enum pymem_loss */
 	__u32 raised;  /* the signal was delivered to this thread: it made it, or was chosen */
 	__u32 victim;  /* the OOM killer had chosen the process by then */
+	/* Where the sender was, if it is another image that is tracked; else sender_proc is 0. */
+	__u32 sender_proc, sender_loss;
+	__u64 sender_hash;
 	char sender_comm[16], comm[16];
 };
 

@@ -18,6 +18,9 @@
 #define WATCHED	   0xbd0u
 #define NR_SIGKILL 9
 #define SI_KERNEL  0x80
+#define SI_USER	   0
+#define SI_QUEUE   -1
+#define SI_TKILL   -6
 
 /* In place of a pointer to a siginfo: the signal was sent by a process, or by the kernel itself. */
 #define INFO_NONE   0
@@ -36,6 +39,8 @@ struct words { /* a signal that was sent to a process */
 	__u32 sender, sender_thread, sender_uid;
 	__u32 told; /* threads that have sent a message; several may count themselves as one */
 	__u32 victim;
+	__u32 sender_proc, sender_loss; /* 0: the sender is not tracked, or the process itself */
+	__u64 sender_hash;
 	__u64 time_ns;
 	__s64 pages[PYMEM_MEMBERS];
 	char comm[16];
@@ -54,6 +59,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pymem_msg_words);
 } words_messages SEC(".maps");
+
+/* What is sent just now: the walk needs nearly all of the stack. Interrupts are off meanwhile. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct words);
+} words_sent SEC(".maps");
 
 __u64 dropped_words; /* messages that found the ring full */
 
@@ -76,13 +89,66 @@ static __always_inline void pages_now(__s64 *pages, const struct pymem_proc *p)
 	pages[PYMEM_SHMEM] = p->now_pages[PYMEM_SHMEM];
 }
 
+/* Is the current thread the one that sends it? Others (timers, I/O that is ready) may be sent by an
+ * interrupt in any thread. The kernel's own are: a limit of CPU time also comes with an interrupt,
+ * but to the thread's own process. */
+static __always_inline bool is_by_current(__s32 code)
+{
+	return code == SI_USER || code == SI_QUEUE || code == SI_TKILL || code == SI_KERNEL;
+}
+
+/* Where the current thread is, which sends a signal to another process than its own. */
+static __always_inline void walk_sender(struct words *sent)
+{
+	struct pymem_thread *th;
+	struct pymem_proc *p;
+
+	if (!is_by_current(sent->code))
+		return;
+	th = current_thread(&p);
+	if (!th || p->id == sent->proc)
+		return;
+	th->confirm = 1;
+	vmcalls_walk(p, th);
+	sent->sender_proc = p->id;
+	sent->sender_hash = key_now(th).hash;
+	sent->sender_loss = th->loss;
+}
+
+/* The record of the signal, which the current thread or an interrupt in it sends to p; the rest of
+ * it is 0. NULL: no memory for it. */
+static __always_inline struct words *words_begin(const struct pymem_proc *p, __u32 signal,
+						 __u64 info)
+{
+	__u64 ids = bpf_get_current_pid_tgid();
+	struct words *sent;
+	__u32 zero = 0;
+
+	sent = bpf_map_lookup_elem(&words_sent, &zero);
+	if (!sent)
+		return NULL;
+	__builtin_memset(sent, 0, sizeof(*sent));
+	sent->proc = p->id;
+	sent->signal = signal;
+	if (info == INFO_KERNEL)
+		sent->code = SI_KERNEL;
+	else if (info != INFO_NONE)
+		sent->code = BPF_CORE_READ((struct kernel_siginfo *)info, si_code);
+	sent->sender = ids >> 32;
+	sent->sender_thread = ids;
+	sent->sender_uid = bpf_get_current_uid_gid();
+	bpf_get_current_comm(sent->comm, sizeof(sent->comm));
+	sent->time_ns = bpf_ktime_get_ns();
+	pages_now(sent->pages, p);
+	return sent;
+}
+
 SEC("raw_tp/signal_generate")
 int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[2];
 	__u32 signal = ctx->args[0], result = ctx->args[4], tgid;
-	__u64 info = ctx->args[1], ids;
-	struct words sent = {.signal = signal}, *before;
+	struct words *before, *sent;
 	struct tgid_entry *entry;
 	struct pymem_proc *p;
 
@@ -99,19 +165,11 @@ int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 	/* Nothing that comes after SIGKILL counts. */
 	if (before && before->proc == p->id && before->signal == NR_SIGKILL)
 		return 0;
-	sent.proc = p->id;
-	if (info == INFO_KERNEL)
-		sent.code = SI_KERNEL;
-	else if (info != INFO_NONE)
-		sent.code = BPF_CORE_READ((struct kernel_siginfo *)info, si_code);
-	ids = bpf_get_current_pid_tgid();
-	sent.sender = ids >> 32;
-	sent.sender_thread = ids;
-	sent.sender_uid = bpf_get_current_uid_gid();
-	bpf_get_current_comm(sent.comm, sizeof(sent.comm));
-	sent.time_ns = bpf_ktime_get_ns();
-	pages_now(sent.pages, p);
-	bpf_map_update_elem(&words, &tgid, &sent, BPF_ANY);
+	sent = words_begin(p, signal, ctx->args[1]);
+	if (!sent)
+		return 0;
+	walk_sender(sent);
+	bpf_map_update_elem(&words, &tgid, sent, BPF_ANY);
 	return 0;
 }
 
@@ -141,6 +199,9 @@ static __always_inline void say_sent(struct pymem_msg_words *m, const struct wor
 	m->sender = w->sender;
 	m->sender_thread = w->sender_thread;
 	m->sender_uid = w->sender_uid;
+	m->sender_proc = w->sender_proc;
+	m->sender_loss = w->sender_loss;
+	m->sender_hash = w->sender_hash;
 	__builtin_memcpy(m->sender_comm, w->comm, sizeof(m->sender_comm));
 	if (!w->time_ns)
 		return;

@@ -26,9 +26,9 @@ LINES = harness.labels(PATH)
 class Doomed:
     """programs/last_words.py, with `what` to do after go()."""
 
-    def __init__(self, system, what, members=None):
+    def __init__(self, system, what, members=None, words=()):
         enter = ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', members] if members else []
-        self.process = subprocess.Popen(enter + system.command + [PATH, what], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(enter + system.command + [PATH, what, *map(str, words)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, env=harness.environment())
         self.pid = self.process.pid
         assert self.process.stdout.readline() == b"ready\n"
@@ -180,6 +180,7 @@ def test_group(system):
     for one, what in (target, "fill"), (other, "wait"):
         words = ended(report, one)["last_words"]
         assert words["cause"] == "oom" and words["sender"]["pid"] == target.pid, words
+        assert one is target or places(words["sender_stack"])[0] == ("fill", LINES["fill"]), words
         check_threads(words, one.pid, what, what)
 
 
@@ -217,6 +218,55 @@ def test_killed_by_another(system):
     # Before 6.2 threads count some pages for themselves, for a while.
     assert abs(words["rss_bytes"] - image["rss_end_bytes"]) <= 128 * harness.PAGE, words
     check_threads(words, target.pid, "wait", "wait")
+
+
+def check_sender(words, pid, label):
+    """It was that process, which is watched too, in that line."""
+    sender = words["sender_stack"]
+    assert words["sender"]["pid"] == sender["tid"] == pid and not sender["lost"], words
+    assert places(sender) == [(label, LINES[label]), ("run", LINES["run"]), ("<module>", LINES["main"])], words
+
+
+def test_killed_by_a_python(system):
+    """Of a sender that is watched, too, the line is known in which it was."""
+    with Doomed(system, "wait") as target, Doomed(system, "kill", words=[target.pid]) as other, \
+            Tool("-p", "%d,%d" % (target.pid, other.pid)) as tool:
+        tool.attached()
+        target.go()
+        harness.until(lambda: harness.in_system_call(target.pid), "asleep")
+        time.sleep(0.2)
+        other.go()
+        report = tool.report()
+    words = ended(report, target)["last_words"]
+    assert words["cause"] == "kill", words
+    check_sender(words, other.pid, "kill")
+    check_threads(words, target.pid, "wait", "wait")
+
+
+def test_asked_by_another(system, tmp_path):
+    """The OOM killer chooses one process, and another one had asked for memory: where that was is known, and in a recording."""
+    file = tmp_path / "run.pymem"
+    with limited(LIMIT) as members, Doomed(system, "keep", members) as target, Doomed(system, "fill", members) as other, \
+            Tool("-p", "%d,%d" % (target.pid, other.pid), "--record", file) as tool:
+        tool.attached()
+        with open("/proc/%d/oom_score_adj" % target.pid, "w") as f:
+            f.write("1000")
+        target.go()
+        harness.until(lambda: harness.rss(target.pid) > 24 * MIB and harness.in_system_call(target.pid), "keeps")
+        other.go()
+        report = tool.report()
+    words = ended(report, target)["last_words"]
+    assert words["cause"] == "oom", words
+    check_sender(words, other.pid, "fill")
+    check_threads(words, target.pid, "keep", "keep")
+    # The other one goes on, and is chosen next.
+    own = ended(report, other)["last_words"]
+    assert own["cause"] == "oom" and own["sender"]["pid"] == other.pid and own["sender_stack"] is None, own
+    done = subprocess.run([harness.TOOL, "report", file, "--format", "json"], check=True, stdout=subprocess.PIPE)
+    assert Report(json.loads(done.stdout.decode())).image(target.pid)["last_words"] == words
+    table = subprocess.run([harness.TOOL, "report", file], check=True, stdout=subprocess.PIPE).stdout.decode()
+    assert re.search(r"\(PID %d, user %d\) asked for memory in \S*last_words\.py:%d fill\." % (
+        other.pid, os.getuid(), LINES["fill"]), " ".join(table.split())), table
 
 
 @pytest.mark.parametrize("what, name, code", [("crash", "SIGSEGV", 1), ("abort", "SIGABRT", -6)])

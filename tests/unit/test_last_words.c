@@ -32,6 +32,12 @@ static struct counts_death_thread threads[] = {
 	{{.tid = 1051, .name = "lost", .loss = PYMEM_LOSS_UNREADABLE}, NULL},
 };
 
+static const struct counts_frame asking[] = {
+	{.line = 31, .first_line = 30, .file = "/srv/other/ask.py", .function = "ask"},
+	{.line = 40, .first_line = 1, .file = "/srv/other/ask.py", .function = "<module>"}};
+static struct counts_death_thread asker = {
+	{.tid = 4001, .name = "celery", .depth = 2, .truncated = true}, asking};
+
 static struct counts_death killed(void)
 {
 	return (struct counts_death){
@@ -113,6 +119,13 @@ static struct model_process *process_of(struct model *model, const struct counts
 						  death->threads[i].frames[j].line, 1);
 		assert_int_equal(model_add_last(p, &death->threads[i].facts, found), 0);
 	}
+	if (death->sender) {
+		for (unsigned j = 0; j < death->sender->facts.depth; j++)
+			found[j] = model_location(model, death->sender->frames[j].file,
+						  death->sender->frames[j].function,
+						  death->sender->frames[j].line, 1);
+		assert_int_equal(model_set_sender(p, &death->sender->facts, found), 0);
+	}
 	found[0] = model_location(model, "/srv/app/shop.py", "cache", 12, 1);
 	assert_int_equal(model_add_stack(model, p, found, 1, false, &counters, NULL), 0);
 	assert_int_equal(model_compute(model), 0);
@@ -173,6 +186,51 @@ static void test_sentences(void **state)
 	model_free(model);
 }
 
+/* Where the sender was, if it is a Python that is watched. */
+static void test_sender(void **state)
+{
+	struct counts_death death = killed();
+	struct model *model = model_new(4096);
+	struct model_process *p;
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	(void)state;
+	death.sender = &asker;
+	p = process_of(model, &death);
+	check_words(
+		p, false,
+		"Killed by the kernel's OOM killer" AT MORE
+		"; java (PID 4000, user 33) asked for memory in /srv/other/ask.py:31 ask. It was "
+		"in /srv/app/shop.py:7 load" GREW);
+	out = open_memstream(&text, &size);
+	last_words_show_threads(out, p, 80);
+	fclose(out);
+	assert_non_null(strstr(text, "\n\nWho asked for memory: thread 4001 of PID 4000 (celery)\n"
+				     "  /srv/other/ask.py:31 ask\n"
+				     "  /srv/other/ask.py:40 <module>\n  …\n"));
+	free(text);
+	p->death->facts.victim = false;
+	p->death->facts.code = 0;
+	p->death->facts.swap_bytes = 0;
+	p->death->facts.limit_bytes = -1;
+	check_words(p, false,
+		    "Killed by java (PID 4000, user 33) in /srv/other/ask.py:31 ask with SIGKILL" AT
+		    ". It was in /srv/app/shop.py:7 load" GREW);
+	p->death->sender->facts.depth = 0;
+	check_words(p, false,
+		    "Killed by java (PID 4000, user 33) with SIGKILL" AT
+		    ". It was in /srv/app/shop.py:7 load" GREW);
+	out = open_memstream(&text, &size);
+	last_words_show_threads(out, p, 80);
+	fclose(out);
+	assert_non_null(strstr(text, "\n\nSender: thread 4001 of PID 4000 (celery): no Python line "
+				     "is known\n"));
+	free(text);
+	model_free(model);
+}
+
 /* What is frozen keeps its places when the names of others are thrown away. */
 static void keep_gone(const struct model_process *process, void *arg)
 {
@@ -190,6 +248,7 @@ static void test_frozen(void **state)
 	int gone = 0;
 
 	(void)state;
+	death.sender = &asker;
 	p = process_of(model, &death);
 	other = model_add_process(model, 5, 1, "x", none, "", "", "walk");
 	for (int i = 0; i < 1000; i++) {
@@ -207,6 +266,7 @@ static void test_frozen(void **state)
 	thread = model_last_thread(p);
 	assert_string_equal(thread->frames[0]->file, "/srv/app/shop.py");
 	assert_string_equal(thread->frames[1]->function, "<module>");
+	assert_string_equal(p->death->sender->frames[0]->function, "ask");
 	model_free(model);
 }
 
@@ -214,10 +274,13 @@ static void test_redacted(void **state)
 {
 	struct counts_death death = killed();
 	struct model *model = model_new(4096);
-	struct model_process *p = process_of(model, &death);
+	struct model_process *p;
 
 	(void)state;
+	death.sender = &asker;
+	p = process_of(model, &death);
 	assert_int_equal(model_redact(model, NULL), 0);
+	assert_string_equal(p->death->sender->frames[0]->file, "ask.py");
 	assert_string_equal(p->death->threads[1].frames[0]->file, "shop.py");
 	assert_string_equal(p->death->threads[0].frames[0]->file, "rest.py");
 	model_free(model);
@@ -232,6 +295,7 @@ static void record(struct run *run)
 	struct table_stack *stack;
 
 	death = killed();
+	death.sender = &asker;
 	run_begin(run, NULL);
 	image = table_add_image(&run->table, 1);
 	image->record.now_pages[PYMEM_ANON] = 100;
@@ -260,6 +324,9 @@ static void test_recorded(void **state)
 	assert_int_equal(p->death->facts.group.events[CGROUP_EVENT_MAX], 12);
 	assert_true(p->death->threads[1].facts.truncated);
 	assert_int_equal(p->death->threads[2].facts.loss, PYMEM_LOSS_UNREADABLE);
+	assert_int_equal(p->death->sender->facts.tid, 4001);
+	assert_string_equal(p->death->sender->frames[0]->function, "ask");
+	assert_string_equal(p->death->sender->frames[1]->file, "/srv/other/ask.py");
 	/* Before its end it has said nothing. */
 	assert_null(run_process(run_window(run, 0, 1), 1)->death);
 }
@@ -348,6 +415,10 @@ static void test_hostile_recording(void **state)
 		{"stacks",
 		 "[{\"tid\":1,\"name\":\"x\",\"raised\":false,\"truncated\":false,\"loss\":0,"
 		 "\"node\":-1}]"},
+		{"sender_stack", "7"},
+		{"sender_stack",
+		 "{\"tid\":1,\"name\":\"x\",\"raised\":false,\"truncated\":false,\"loss\":0,"
+		 "\"node\":999999}"},
 		{"stacks", "[{\"tid\":1,\"name\":7,\"raised\":false,\"truncated\":false,\"loss\":0,"
 			   "\"node\":0}]"},
 	};
@@ -362,6 +433,9 @@ static void test_hostile_recording(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (!refused(run, original, bad[i].field, bad[i].value))
 			fail_msg("with %s %s it is read", bad[i].field, bad[i].value);
+	/* An earlier program did not write it. */
+	assert_false(refused(run, original, "sender_stack", NULL));
+	assert_false(refused(run, original, "sender_stack", "null"));
 	/* What a later program may add is no harm. */
 	assert_false(refused(run, original, "more", "[1, 2]"));
 	assert_false(refused(run, original, "stacks",
@@ -511,6 +585,8 @@ static void test_hostile_document(void **state)
 		{"last_words", "time", "\"soon\""},
 		{"last_words", "signal", "\"SIGNONE\""},
 		{"last_words", "sender", "7"},
+		{"last_words", "sender_stack", "7"},
+		{"last_words", "sender_stack", "{\"tid\":1,\"name\":\"x\",\"frames\":[7]}"},
 		{"last_words", "limit_bytes", "\"x\""},
 		{"last_words", "anon_bytes", "9000000000000000000"},
 		{"last_words", "stacks", "[[]]"},
@@ -528,6 +604,7 @@ static void test_hostile_document(void **state)
 	assert_int_equal(read_changed(text, NULL, "schema", "\"pymem-bpf-oom/2\""), -ENOTSUP);
 	assert_int_equal(read_changed(text, NULL, "grew_most", "null"), 0);
 	assert_int_equal(read_changed(text, "last_words", "sender", "null"), 0);
+	assert_int_equal(read_changed(text, "last_words", "sender_stack", "null"), 0);
 	assert_int_equal(read_changed(text, NULL, "more", "[]"), 0);
 	assert_int_equal(read_changed(text, NULL, "heap", "null"), 0);
 	assert_int_equal(read_changed(text, "last_words", "group", "null"), 0);
@@ -540,6 +617,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sentences),
+		cmocka_unit_test(test_sender),
 		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_redacted),
 		cmocka_unit_test_setup_teardown(test_recorded, run_setup, run_teardown),

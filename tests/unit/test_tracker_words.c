@@ -79,7 +79,49 @@ static void test_killed(void **state)
 	assert_int_equal(death->threads[0].frames[0].line, 5);
 	assert_int_equal(death->threads[1].facts.depth, 0);
 	assert_int_equal(death->threads[1].facts.loss, PYMEM_LOSS_NO_FRAME);
-	tracker_free_death(death);
+	counts_free_death(death);
+}
+
+/* The sender is watched, too: its stack is found in its own image, or it is said why there is none.
+ */
+static void test_sender(void **state)
+{
+	struct given *g = *state;
+	struct pymem_msg_words m = words_of(1, PID(1), PID(1));
+	struct counts_death *death;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	m.sender_proc = g->self;
+	m.sender_hash = fake_stack(g->session, g->self, 7, true)->key.hash;
+	send(g, &m);
+	fake_end(g->session, 1, true);
+	poll_all(g);
+	death = death_of(g, 1);
+	assert_non_null(death->sender);
+	assert_int_equal(death->sender->facts.tid, 8);
+	assert_string_equal(death->sender->facts.name, "killer");
+	assert_int_equal(death->sender->frames[0].line, 7);
+	counts_free_death(death);
+
+	image_words_free(image(g, 1)->words);
+	image(g, 1)->words = NULL;
+	m.sender_hash = 0;
+	m.sender_loss = 77;
+	send(g, &m);
+	poll_all(g);
+	death = death_of(g, 1);
+	assert_int_equal(death->sender->facts.depth, 0);
+	assert_int_equal(death->sender->facts.loss, PYMEM_LOSS_UNREADABLE);
+	counts_free_death(death);
+
+	image_words_free(image(g, 1)->words);
+	image(g, 1)->words = NULL;
+	m.sender_proc = 12345; /* an image that is not known */
+	send(g, &m);
+	poll_all(g);
+	death = death_of(g, 1);
+	assert_null(death->sender);
+	counts_free_death(death);
 }
 
 /* The mark of the OOM killer comes first, last, or with a thread. */
@@ -107,7 +149,7 @@ static void test_victim(void **state)
 		assert_int_equal(tracker_find_death(&g->tracker, image(g, g->self), &found), 0);
 		assert_true(found->facts.victim);
 		assert_int_equal(found->count, 1);
-		tracker_free_death(found);
+		counts_free_death(found);
 	}
 	/* A signal that came before and did not end it. */
 	m.signal = SIGSEGV;
@@ -117,7 +159,7 @@ static void test_victim(void **state)
 	death = death_of(g, g->self);
 	assert_false(death->facts.victim);
 	assert_int_equal(death->facts.signal, SIGSEGV);
-	tracker_free_death(death);
+	counts_free_death(death);
 }
 
 /* SIGKILL of the kernel itself: whether it was the OOM killer is waited for, a moment. */
@@ -175,7 +217,7 @@ static void test_odd(void **state)
 	assert_int_equal(death->threads[0].facts.loss, PYMEM_LOSS_UNDELIVERED);
 	assert_int_equal(strlen(death->threads[0].facts.name), 15);
 	assert_int_equal(strlen(death->facts.sender_comm), 15);
-	tracker_free_death(death);
+	counts_free_death(death);
 }
 
 static const struct model_process *told;
@@ -223,8 +265,8 @@ static void test_report(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(test_killed), TEST(test_victim), TEST(test_awaits),
-					   TEST(test_odd), TEST(test_report)};
+	const struct CMUnitTest tests[] = {TEST(test_killed), TEST(test_sender), TEST(test_victim),
+					   TEST(test_awaits), TEST(test_odd),	 TEST(test_report)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

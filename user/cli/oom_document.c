@@ -33,6 +33,14 @@ static bool number_of(const json_t *object, const char *name, int64_t least, int
 	return *number >= least && *number <= most;
 }
 
+/* Documents of before have no such member. */
+static bool is_null(const json_t *document, const char *name)
+{
+	const json_t *value = json_object_get(document, name);
+
+	return !value || json_is_null(value);
+}
+
 static bool take_time(const char *text, double *seconds)
 {
 	struct tm tm = {.tm_isdst = 0};
@@ -116,7 +124,12 @@ static const struct model_location *frame_of(struct model *model, const json_t *
 			      0);
 }
 
-static int add_thread(struct model *model, struct model_process *process, const json_t *value)
+/* A function of the model that keeps a thread: model_add_last() or model_set_sender(). */
+typedef int keep_fn(struct model_process *process, const struct death_thread *thread,
+		    const struct model_location *const *frames);
+
+static int add_thread(struct model *model, struct model_process *process, const json_t *value,
+		      keep_fn *keep)
 {
 	const json_t *list = json_object_get(value, "frames");
 	const struct model_location *frames[DEATH_FRAMES];
@@ -135,7 +148,7 @@ static int add_thread(struct model *model, struct model_process *process, const 
 		if (!frames[i])
 			return -EINVAL;
 	}
-	return model_add_last(process, &thread, frames);
+	return keep(process, &thread, frames);
 }
 
 /* Its line becomes that of the process which grew most. */
@@ -165,7 +178,10 @@ static int add_words(struct model *model, struct model_process *process, const j
 		return -EINVAL;
 	err = model_set_death(process, &death, count);
 	for (size_t i = 0; i < count && !err; i++)
-		err = add_thread(model, process, json_array_get(stacks, i));
+		err = add_thread(model, process, json_array_get(stacks, i), model_add_last);
+	if (!err && !is_null(words, "sender_stack"))
+		err = add_thread(model, process, json_object_get(words, "sender_stack"),
+				 model_set_sender);
 	return err;
 }
 
@@ -182,14 +198,6 @@ static char **words_of(const json_t *list)
 		if (json_is_string(json_array_get(list, i)))
 			words[used++] = (char *)json_string_value(json_array_get(list, i));
 	return words;
-}
-
-/* Documents of before have no such member. */
-static bool is_null(const json_t *document, const char *name)
-{
-	const json_t *value = json_object_get(document, name);
-
-	return !value || json_is_null(value);
 }
 
 static int add_process(struct model *model, const json_t *document, struct model_process **process)

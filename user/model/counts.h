@@ -25,7 +25,8 @@
 
 struct counts_frame;
 
-/* How a signal ended an image. Valid during the call. */
+/* How a signal ended an image. Valid during the call. Made by a source, which frees it with
+ * counts_free_death(). */
 struct counts_death {
 	struct death facts;
 	struct counts_death_thread {
@@ -33,7 +34,13 @@ struct counts_death {
 		const struct counts_frame *frames; /* innermost first, facts.depth of them */
 	} * threads;
 	size_t count;
+	/* The thread that sent the signal, or asked for the memory that there was not, if it is of
+	 * another image that is watched; else NULL. */
+	struct counts_death_thread *sender;
 };
+
+/* NULL is allowed. */
+void counts_free_death(struct counts_death *death);
 
 /* An image that belongs in the report. Pointers are valid during the call. */
 struct counts_image {

@@ -165,6 +165,7 @@ struct model_death {
 		const struct model_location **frames; /* innermost first, facts.depth of them */
 	} * threads;
 	size_t count;
+	struct model_death_thread *sender; /* as in a counts_death; or NULL */
 };
 
 struct model_process {
@@ -383,6 +384,9 @@ const struct model_location *model_thread(struct model *model, uint32_t tid, con
 int model_set_death(struct model_process *process, const struct death *death, size_t count);
 int model_add_last(struct model_process *process, const struct death_thread *thread,
 		   const struct model_location *const *frames);
+/* Says where the sender was, who is another process. 0 or -ENOMEM. */
+int model_set_sender(struct model_process *process, const struct death_thread *thread,
+		     const struct model_location *const *frames);
 
 /* Of the threads of a process that a signal ended, the one whose stack says most of what it did.
  * NULL: no thread has a stack. */

@@ -231,9 +231,11 @@ static void table_clear(struct table *table)
 
 static void mark_death(const struct model_death *death)
 {
-	for (size_t i = 0; death && i < death->count; i++)
-		for (unsigned j = 0; j < death->threads[i].facts.depth; j++)
-			location_of(death->threads[i].frames[j])->line = 1;
+	const struct model_death_thread *thread;
+
+	for (size_t i = 0; (thread = model_death_stack(death, i)); i++)
+		for (unsigned j = 0; j < thread->facts.depth; j++)
+			location_of(thread->frames[j])->line = 1;
 }
 
 /* Marks the locations that lines, functions, paths, trees and last words of frozen processes and

@@ -12,8 +12,18 @@ void model_death_free(struct model_death *death)
 		return;
 	for (size_t i = 0; i < death->count; i++)
 		free(death->threads[i].frames);
+	if (death->sender)
+		free(death->sender->frames);
+	free(death->sender);
 	free(death->threads);
 	free(death);
+}
+
+const struct model_death_thread *model_death_stack(const struct model_death *death, size_t i)
+{
+	if (!death || i > death->count)
+		return NULL;
+	return i < death->count ? &death->threads[i] : death->sender;
 }
 
 int model_set_death(struct model_process *process, const struct death *facts, size_t count)
@@ -32,19 +42,40 @@ int model_set_death(struct model_process *process, const struct death *facts, si
 	return 0;
 }
 
+static int take_thread(struct model_death_thread *thread, const struct death_thread *facts,
+		       const struct model_location *const *frames)
+{
+	*thread = (struct model_death_thread){.facts = *facts};
+	if (!facts->depth)
+		return 0;
+	thread->frames = calloc(facts->depth, sizeof(const struct model_location *));
+	if (!thread->frames)
+		return -ENOMEM;
+	memcpy(thread->frames, frames, facts->depth * sizeof(const struct model_location *));
+	return 0;
+}
+
 int model_add_last(struct model_process *process, const struct death_thread *facts,
 		   const struct model_location *const *frames)
 {
 	struct model_death *death = process->death;
-	const struct model_location **copy = NULL;
+	int err = take_thread(&death->threads[death->count], facts, frames);
 
-	if (facts->depth) {
-		copy = calloc(facts->depth, sizeof(const struct model_location *));
-		if (!copy)
-			return -ENOMEM;
-		memcpy(copy, frames, facts->depth * sizeof(const struct model_location *));
+	if (!err)
+		death->count++;
+	return err;
+}
+
+int model_set_sender(struct model_process *process, const struct death_thread *facts,
+		     const struct model_location *const *frames)
+{
+	struct model_death_thread *sender = calloc(1, sizeof(*sender));
+
+	if (!sender || take_thread(sender, facts, frames)) {
+		free(sender);
+		return -ENOMEM;
 	}
-	death->threads[death->count++] = (struct model_death_thread){*facts, copy};
+	process->death->sender = sender;
 	return 0;
 }
 

@@ -28,6 +28,7 @@ size_t model_text_bytes(const struct model_process *process)
 size_t model_frozen_bytes(const struct model_process *process)
 {
 	size_t bytes = PROCESS_BYTES + process->line_count * LINE_BYTES, i;
+	const struct model_death_thread *thread;
 
 	for (i = 0; i < process->line_count; i++)
 		bytes += process->lines[i].kernel ? KERNEL_BYTES : 0;
@@ -39,9 +40,8 @@ size_t model_frozen_bytes(const struct model_process *process)
 		bytes += sizeof(struct model_cached_file) + sizeof(void *) + 32 +
 			 (process->cached_files[i]->path ? strlen(process->cached_files[i]->path)
 							 : 0);
-	for (i = 0; process->death && i < process->death->count; i++)
-		bytes += sizeof(process->death->threads[i]) +
-			 process->death->threads[i].facts.depth * sizeof(void *) + 32;
+	for (i = 0; (thread = model_death_stack(process->death, i)); i++)
+		bytes += sizeof(*thread) + thread->facts.depth * sizeof(void *) + 32;
 	return bytes + model_text_bytes(process);
 }
 

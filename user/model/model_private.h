@@ -151,6 +151,9 @@ void model_lines_free(struct model_line *lines, size_t count);
 uint64_t model_stalled_ns(const struct pymem_vmcalls *vmcalls);
 /* Frees it with its threads. NULL is allowed. */
 void model_death_free(struct model_death *death);
+/* Number i of its stacks: those of its threads, then the sender's. NULL: there are no more. `death`
+ * may be NULL. */
+const struct model_death_thread *model_death_stack(const struct model_death *death, size_t i);
 /* Frees the parts of threads. */
 void model_parts_free(struct process *process);
 

@@ -88,12 +88,12 @@ static int redact_file(struct redaction *r, const struct model_process *process,
 
 static int find_last_names(struct redaction *r, const struct model_process *process)
 {
-	const struct model_death *death = process->death;
+	const struct model_death_thread *thread;
 	int err = 0;
 
-	for (size_t i = 0; death && i < death->count; i++)
-		for (unsigned j = 0; j < death->threads[i].facts.depth && !err; j++)
-			err = redact_file(r, process, death->threads[i].frames[j]->file);
+	for (size_t i = 0; (thread = model_death_stack(process->death, i)); i++)
+		for (unsigned j = 0; j < thread->facts.depth && !err; j++)
+			err = redact_file(r, process, thread->frames[j]->file);
 	return err;
 }
 

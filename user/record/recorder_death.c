@@ -15,20 +15,23 @@ static uint32_t node_of(struct recorder *r, const struct counts_death_thread *th
 	return thread->facts.depth ? names_stack(&r->names, &r->db, &stack) : 0;
 }
 
+static json_t *thread_value(struct recorder *r, const struct counts_death_thread *thread)
+{
+	const struct death_thread *facts = &thread->facts;
+
+	return json_pack("{s:i, s:o, s:b, s:b, s:i, s:I}", "tid", facts->tid, "name",
+			 json_text(facts->name), "raised", facts->raised, "truncated",
+			 facts->truncated, "loss", (int)facts->loss, "node",
+			 (json_int_t)node_of(r, thread));
+}
+
 static json_t *threads_value(struct recorder *r, const struct counts_death *death)
 {
 	json_t *array = json_array();
 	int err = array ? 0 : -1;
 
-	for (size_t i = 0; i < death->count && !err; i++) {
-		const struct death_thread *facts = &death->threads[i].facts;
-
-		err = json_array_append_new(
-			array, json_pack("{s:i, s:o, s:b, s:b, s:i, s:I}", "tid", facts->tid,
-					 "name", json_text(facts->name), "raised", facts->raised,
-					 "truncated", facts->truncated, "loss", (int)facts->loss,
-					 "node", (json_int_t)node_of(r, &death->threads[i])));
-	}
+	for (size_t i = 0; i < death->count && !err; i++)
+		err = json_array_append_new(array, thread_value(r, &death->threads[i]));
 	if (!err)
 		return array;
 	json_decref(array);
@@ -41,14 +44,15 @@ static json_t *death_value(struct recorder *r, const struct counts_death *death)
 
 	return json_pack(
 		"{s:f, s:i, s:i, s:b, s:b, s:i, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:o, s:o, s:o}",
+		"s:I, s:o, s:o, s:o, s:o}",
 		"time", facts->time, "signal", facts->signal, "code", facts->code, "oom",
 		facts->victim, "sent", facts->sent, "sender", facts->sender, "sender_thread",
 		facts->sender_thread, "sender_uid", (json_int_t)facts->sender_uid, "sender_comm",
 		json_text(facts->sender_comm), "anon", (json_int_t)facts->anon_bytes, "file",
 		(json_int_t)facts->file_bytes, "shmem", (json_int_t)facts->shmem_bytes, "swap",
 		(json_int_t)facts->swap_bytes, "limit", (json_int_t)facts->limit_bytes, "threads",
-		(json_int_t)facts->threads, "stacks", threads_value(r, death), "group",
+		(json_int_t)facts->threads, "stacks", threads_value(r, death), "sender_stack",
+		death->sender ? thread_value(r, death->sender) : json_null(), "group",
 		death_group_value(&facts->group), "group_missing",
 		death_group_missing(&facts->group));
 }

@@ -90,15 +90,6 @@ static bool take_thread(const struct recording *r, const json_t *object, struct 
 	return true;
 }
 
-void recording_free_death(struct counts_death *death)
-{
-	for (size_t i = 0; death && i < death->count; i++)
-		free((void *)death->threads[i].frames);
-	if (death)
-		free(death->threads);
-	free(death);
-}
-
 /* The frames of a node, at most DEATH_FRAMES. 0 or -ENOMEM. */
 static int take_frames(const struct recording *r, uint32_t node, struct counts_death_thread *thread)
 {
@@ -114,10 +105,19 @@ static int take_frames(const struct recording *r, uint32_t node, struct counts_d
 	return 0;
 }
 
+/* A thread, and where it was. */
+static int take_stack(struct recording *r, const json_t *object, struct counts_death_thread *thread)
+{
+	uint32_t node;
+
+	if (!take_thread(r, object, &thread->facts, &node))
+		return recording_refuse(r, "what a thread said last can't be read");
+	return take_frames(r, node, thread);
+}
+
 static int take_threads(struct recording *r, const json_t *array, struct counts_death *death)
 {
 	size_t count = json_array_size(array);
-	uint32_t node;
 	int err = 0;
 
 	if (!json_is_array(array) || count > PYMEM_WORDS_THREADS)
@@ -125,14 +125,18 @@ static int take_threads(struct recording *r, const json_t *array, struct counts_
 	death->threads = calloc(count + 1, sizeof(*death->threads));
 	if (!death->threads)
 		return -ENOMEM;
-	for (size_t i = 0; i < count && !err; i++) {
-		struct counts_death_thread *thread = &death->threads[death->count++];
-
-		if (!take_thread(r, json_array_get(array, i), &thread->facts, &node))
-			return recording_refuse(r, "what a thread said last can't be read");
-		err = take_frames(r, node, thread);
-	}
+	for (size_t i = 0; i < count && !err; i++)
+		err = take_stack(r, json_array_get(array, i), &death->threads[death->count++]);
 	return err;
+}
+
+/* Null: it was not watched. Recordings of before have no such member. */
+static int take_sender(struct recording *r, const json_t *object, struct counts_death *death)
+{
+	if (!object || json_is_null(object))
+		return 0;
+	death->sender = calloc(1, sizeof(*death->sender));
+	return death->sender ? take_stack(r, object, death->sender) : -ENOMEM;
 }
 
 static int take_death(struct recording *r, struct played_image *image, const json_t *object)
@@ -143,12 +147,12 @@ static int take_death(struct recording *r, struct played_image *image, const jso
 	if (!death)
 		return -ENOMEM;
 	/* Of an image that was killed more than once, nobody knows which is right: the last one. */
-	recording_free_death(image->death);
+	counts_free_death(image->death);
 	image->death = death;
 	if (!take_facts(object, &death->facts))
 		return recording_refuse(r, "how a process was killed can't be read");
 	err = take_threads(r, json_object_get(object, "stacks"), death);
-	return err;
+	return err ?: take_sender(r, json_object_get(object, "sender_stack"), death);
 }
 
 static int load_death(sqlite3_stmt *row, void *arg)

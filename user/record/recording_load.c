@@ -159,7 +159,7 @@ static int load_arguments(sqlite3_stmt *row, int column, struct played_image *im
 
 static void free_image(struct played_image *image)
 {
-	recording_free_death(image->death);
+	counts_free_death(image->death);
 	free(image->comm);
 	free(image->cgroup);
 	free(image->python);

@@ -148,10 +148,8 @@ void recording_thread(const struct recording *recording, uint32_t image,
 		      const struct played_frame *frame, struct counts_thread *thread);
 
 /* recording_death.c */
-/* Reads how signals ended images of the window. 0 or -errno. recording_free_death(): NULL is
- * allowed. */
+/* Reads how signals ended images of the window. 0 or -errno. */
 int recording_load_deaths(struct recording *recording);
-void recording_free_death(struct counts_death *death);
 
 /* recording_load.c */
 /* Reads the window. 0 or -errno. recording_unload() frees it. */

@@ -75,12 +75,13 @@ static json_t *sender_value(const struct death *death)
 json_t *last_words_value(const struct model_process *process, bool one)
 {
 	const struct model_death_thread *thread = model_last_thread(process);
+	const struct model_death_thread *sender = process->death->sender;
 	const struct death *death = &process->death->facts;
 	enum death_cause cause = death_cause(death, process->pid);
 	char text[32];
 
 	return json_pack("{s:o, s:s, s:s, s:i, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:i, s:o, "
-			 "s:o, s:o, s:o}",
+			 "s:o, s:o, s:o, s:o}",
 			 "time", json_time(death->time), "cause", death_cause_name(cause), "signal",
 			 death_signal(death->signal, text, sizeof(text)), "code", death->code,
 			 "by_kernel", death_sender(death) == DEATH_SENDER_KERNEL, "sender",
@@ -91,8 +92,10 @@ json_t *last_words_value(const struct model_process *process, bool one)
 			 (json_int_t)death->swap_bytes, "limit_bytes",
 			 json_known(death->limit_bytes), "threads", (int)death->threads, "thread",
 			 thread ? json_integer(thread->facts.tid) : json_null(), "stacks",
-			 stacks_value(process, one), "group", death_group_value(&death->group),
-			 "group_missing", death_group_missing(&death->group));
+			 stacks_value(process, one), "sender_stack",
+			 sender ? stack_value(sender) : json_null(), "group",
+			 death_group_value(&death->group), "group_missing",
+			 death_group_missing(&death->group));
 }
 
 static json_t *grew_value(const struct model_process *process)

@@ -112,6 +112,36 @@ void last_words_titles(FILE *out)
 		"PROGRAM", "PID", "WHY", BY_COLUMNS, "WHO ASKED", "RSS", "LIMIT", "LINE");
 }
 
+static void print_frames(FILE *out, const struct model_death_thread *thread, unsigned width)
+{
+	const struct death_thread *facts = &thread->facts;
+
+	fputs(facts->depth ? "\n" : ": no Python line is known\n", out);
+	for (unsigned i = 0; i < facts->depth; i++) {
+		fputs("  ", out);
+		parts_place(out, thread->frames[i], width > 4 ? width - 2 : 0);
+		fputc('\n', out);
+	}
+	if (facts->truncated)
+		fputs("  …\n", out);
+}
+
+/* Who sent the signal, or asked for memory, if that is a Python that was watched. */
+static void print_sender(FILE *out, const struct model_process *process, unsigned width)
+{
+	const struct model_death_thread *sender = process->death->sender;
+	const struct death *facts = &process->death->facts;
+
+	if (!sender)
+		return;
+	fprintf(out, "\n%s: thread %d of PID %d (",
+		facts->victim ? "Who asked for memory" : "Sender", sender->facts.tid,
+		facts->sender);
+	text_print(out, sender->facts.name, 32, false);
+	fputc(')', out);
+	print_frames(out, sender, width);
+}
+
 static void print_thread(FILE *out, const struct model_process *process,
 			 const struct model_death_thread *thread, unsigned width)
 {
@@ -120,18 +150,11 @@ static void print_thread(FILE *out, const struct model_process *process,
 
 	fprintf(out, "\nThread %d (", facts->tid);
 	text_print(out, facts->name, 32, false);
-	fprintf(out, ")%s%s\n",
+	fprintf(out, ")%s",
 		!facts->raised ? ""
 		: crash	       ? ", which raised the signal"
-			       : ", which got the signal",
-		facts->depth ? "" : ": no Python line is known");
-	for (unsigned i = 0; i < facts->depth; i++) {
-		fputs("  ", out);
-		parts_place(out, thread->frames[i], width > 4 ? width - 2 : 0);
-		fputc('\n', out);
-	}
-	if (facts->truncated)
-		fputs("  …\n", out);
+			       : ", which got the signal");
+	print_frames(out, thread, width);
 }
 
 int last_words_show_answer(FILE *out, const struct model_process *process, unsigned width)
@@ -175,4 +198,5 @@ void last_words_show_threads(FILE *out, const struct model_process *process, uns
 			print_thread(out, process, &death->threads[i], width);
 	if (death->facts.threads > death->count)
 		fprintf(out, "\nand %zu more threads\n", death->facts.threads - death->count);
+	print_sender(out, process, width);
 }

@@ -25,14 +25,49 @@ static void write_time(FILE *out, double seconds)
 		fprintf(out, " at %s", text);
 }
 
+static void write_place(FILE *out, const struct answer *a, const struct model_location *location)
+{
+	if (a)
+		answer_place(out, a, location, PLACE_MOST);
+	else
+		parts_place(out, location, PLACE_MOST);
+}
+
+/* Of a thread in a library also says which line called it. */
+static void write_stack(FILE *out, const struct answer *a, const struct model_death_thread *thread)
+{
+	unsigned own = 0;
+
+	write_place(out, a, thread->frames[0]);
+	while (own < thread->facts.depth && thread->frames[own]->library)
+		own++;
+	if (!own || own == thread->facts.depth)
+		return;
+	fputs(" ← ", out);
+	write_place(out, a, thread->frames[own]);
+}
+
 static void write_sender(FILE *out, const struct death *death)
 {
 	text_print(out, *death->sender_comm ? death->sender_comm : "a program", NAME_MOST, false);
 	fprintf(out, " (PID" NBSP "%d, user" NBSP "%u)", death->sender, death->sender_uid);
 }
 
+/* Where the sender was, if it is a Python that is watched. */
+static void write_sender_stack(FILE *out, const struct answer *a,
+			       const struct model_process *process)
+{
+	const struct model_death_thread *sender = process->death->sender;
+
+	if (!sender || !sender->facts.depth)
+		return;
+	fputs(" in ", out);
+	write_stack(out, a, sender);
+}
+
 /* "Killed by bash (PID 7, user 0) with SIGKILL", "Crashed with SIGSEGV"; `named`: "PID 9 was …". */
-static void write_cause(FILE *out, const struct model_process *process, bool named)
+static void write_cause(FILE *out, const struct answer *a, const struct model_process *process,
+			bool named)
 {
 	const struct death *death = &process->death->facts;
 	enum death_cause cause = death_cause(death, process->pid);
@@ -54,6 +89,7 @@ static void write_cause(FILE *out, const struct model_process *process, bool nam
 	switch (death_sender(death)) {
 	case DEATH_SENDER_PROCESS:
 		write_sender(out, death);
+		write_sender_stack(out, a, process);
 		break;
 	case DEATH_SENDER_TIMER:
 		fputs("a timer", out);
@@ -84,7 +120,7 @@ static void write_memory(FILE *out, const struct death *death)
 	}
 }
 
-static void write_asker(FILE *out, const struct model_process *process)
+static void write_asker(FILE *out, const struct answer *a, const struct model_process *process)
 {
 	const struct death *death = &process->death->facts;
 
@@ -97,28 +133,7 @@ static void write_asker(FILE *out, const struct model_process *process)
 	fputs("; ", out);
 	write_sender(out, death);
 	fputs(" asked for memory", out);
-}
-
-static void write_place(FILE *out, const struct answer *a, const struct model_location *location)
-{
-	if (a)
-		answer_place(out, a, location, PLACE_MOST);
-	else
-		parts_place(out, location, PLACE_MOST);
-}
-
-/* Of a thread in a library also says which line called it. */
-static void write_stack(FILE *out, const struct answer *a, const struct model_death_thread *thread)
-{
-	unsigned own = 0;
-
-	write_place(out, a, thread->frames[0]);
-	while (own < thread->facts.depth && thread->frames[own]->library)
-		own++;
-	if (!own || own == thread->facts.depth)
-		return;
-	fputs(" ← ", out);
-	write_place(out, a, thread->frames[own]);
+	write_sender_stack(out, a, process);
 }
 
 static void write_where(FILE *out, const struct answer *a, const struct model_process *process)
@@ -145,10 +160,10 @@ static void write_where(FILE *out, const struct answer *a, const struct model_pr
 void last_words_write(FILE *out, const struct answer *a, const struct model_process *process,
 		      bool named)
 {
-	write_cause(out, process, named);
+	write_cause(out, a, process, named);
 	write_time(out, process->death->facts.time);
 	write_memory(out, &process->death->facts);
-	write_asker(out, process);
+	write_asker(out, a, process);
 	fputc('.', out);
 	write_where(out, a, process);
 }

@@ -84,6 +84,17 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	model_lose_cached(p, PYMEM_LOSS_MAP_FULL, record->cached_unkept * b->page);
 }
 
+static int locate_thread(struct build *b, const struct counts_death_thread *thread,
+			 const struct model_location **frames)
+{
+	for (unsigned i = 0; i < thread->facts.depth; i++) {
+		frames[i] = report_locate(b, &thread->frames[i]);
+		if (!frames[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* Adds how a signal ended the process. 0 or -ENOMEM. */
 static int take_death(struct build *b, struct model_process *p, const struct counts_death *death)
 {
@@ -91,15 +102,13 @@ static int take_death(struct build *b, struct model_process *p, const struct cou
 	int err = model_set_death(p, &death->facts, death->count);
 
 	for (size_t i = 0; i < death->count && !err; i++) {
-		const struct counts_death_thread *thread = &death->threads[i];
-
-		for (unsigned j = 0; j < thread->facts.depth && !err; j++) {
-			frames[j] = report_locate(b, &thread->frames[j]);
-			err = frames[j] ? 0 : -ENOMEM;
-		}
-		err = err ?: model_add_last(p, &thread->facts, frames);
+		err = locate_thread(b, &death->threads[i], frames);
+		err = err ?: model_add_last(p, &death->threads[i].facts, frames);
 	}
-	return err;
+	if (err || !death->sender)
+		return err;
+	err = locate_thread(b, death->sender, frames);
+	return err ?: model_set_sender(p, &death->sender->facts, frames);
 }
 
 int report_add_image(const struct counts_image *image, void *arg)

@@ -52,7 +52,7 @@ int tracker_hand_image(struct tracker *tracker, const struct image *image,
 	};
 
 	err = err ?: reader->image(&handed, arg);
-	tracker_free_death(death);
+	counts_free_death(death);
 	return err;
 }
 

@@ -72,11 +72,10 @@ int tracker_take_kernel(struct tracker *tracker, const struct counts_reader *rea
  * the thread is missing. */
 void tracker_take_words(struct tracker *tracker, const struct pymem_msg_words *message,
 			size_t size);
-/* What is known of how a signal ended the image. The caller frees it with tracker_free_death(). 0,
+/* What is known of how a signal ended the image. The caller frees it with counts_free_death(). 0,
  * with `*death` NULL if no signal has; or -ENOMEM. */
 int tracker_find_death(struct tracker *tracker, const struct image *image,
 		       struct counts_death **death);
-void tracker_free_death(struct counts_death *death);
 /* Finds the frames of the stack, at most `most` of them, innermost first. Returns how many are
  * known. `*truncated`: there are more. */
 unsigned tracker_find_frames(struct tracker *tracker, const struct image *image,

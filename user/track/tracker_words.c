@@ -154,19 +154,16 @@ static void fill_facts(const struct image_words *words, struct death *facts)
 			facts->threads = words->threads[i].threads;
 }
 
-static int find_thread(struct tracker *tracker, const struct image *image,
-		       const struct pymem_msg_words *message, struct counts_death_thread *thread)
+/* Where a thread was, `hash` 0: not known, for the cause `loss`. 0 or -ENOMEM. */
+static int find_stack(struct tracker *tracker, const struct image *image, uint64_t hash,
+		      uint32_t loss, struct counts_death_thread *thread)
 {
-	const struct pymem_stack_key key = {.proc = image->id, .hash = message->hash};
+	const struct pymem_stack_key key = {.proc = image->id, .hash = hash};
 	struct death_thread *facts = &thread->facts;
 	struct counts_frame *frames;
 
-	facts->tid = (int)message->tid;
-	facts->raised = message->raised;
-	memcpy(facts->name, message->comm, sizeof(facts->name));
-	facts->name[sizeof(facts->name) - 1] = '\0';
-	facts->loss = message->loss < PYMEM_LOSS_COUNT ? message->loss : PYMEM_LOSS_UNREADABLE;
-	if (!message->hash)
+	facts->loss = loss < PYMEM_LOSS_COUNT ? loss : PYMEM_LOSS_UNREADABLE;
+	if (!hash)
 		return 0;
 	facts->loss = PYMEM_LOSS_UNDELIVERED;
 	frames = calloc(DEATH_FRAMES, sizeof(*frames));
@@ -176,6 +173,38 @@ static int find_thread(struct tracker *tracker, const struct image *image,
 		tracker_find_frames(tracker, image, &key, frames, DEATH_FRAMES, &facts->truncated);
 	thread->frames = frames;
 	return 0;
+}
+
+static int find_thread(struct tracker *tracker, const struct image *image,
+		       const struct pymem_msg_words *message, struct counts_death_thread *thread)
+{
+	struct death_thread *facts = &thread->facts;
+
+	facts->tid = (int)message->tid;
+	facts->raised = message->raised;
+	memcpy(facts->name, message->comm, sizeof(facts->name));
+	facts->name[sizeof(facts->name) - 1] = '\0';
+	return find_stack(tracker, image, message->hash, message->loss, thread);
+}
+
+/* Where the sender was, if that is known. */
+static int find_sender(struct tracker *tracker, const struct pymem_msg_words *first,
+		       struct counts_death *death)
+{
+	struct image *sender =
+		first->sender_proc ? tracker_image(tracker, first->sender_proc) : NULL;
+	struct death_thread *facts;
+
+	if (!sender)
+		return 0;
+	death->sender = calloc(1, sizeof(*death->sender));
+	if (!death->sender)
+		return -ENOMEM;
+	facts = &death->sender->facts;
+	facts->tid = (int)first->sender_thread;
+	memcpy(facts->name, first->sender_comm, sizeof(facts->name));
+	facts->name[sizeof(facts->name) - 1] = '\0';
+	return find_stack(tracker, sender, first->sender_hash, first->sender_loss, death->sender);
 }
 
 int tracker_find_death(struct tracker *tracker, const struct image *image,
@@ -199,20 +228,11 @@ int tracker_find_death(struct tracker *tracker, const struct image *image,
 	for (size_t i = 0; i < words->count && !err; i++)
 		err = find_thread(tracker, image, &words->threads[i],
 				  &death->threads[death->count++]);
+	err = err ?: find_sender(tracker, &words->first, death);
 	if (err) {
-		tracker_free_death(death);
+		counts_free_death(death);
 		return err;
 	}
 	*found = death;
 	return 0;
-}
-
-void tracker_free_death(struct counts_death *death)
-{
-	if (!death)
-		return;
-	for (size_t i = 0; i < death->count; i++)
-		free((void *)death->threads[i].frames);
-	free(death->threads);
-	free(death);
 }

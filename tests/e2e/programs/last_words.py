@@ -23,6 +23,16 @@ def fill():
         kept.append(b"x" * (1 << 20))  # L:fill
 
 
+def keep():
+    kept = b"x" * (24 << 20)
+    while kept:
+        time.sleep(0.05)  # L:keep
+
+
+def kill():
+    os.kill(int(sys.argv[2]), signal.SIGKILL)  # L:kill
+
+
 def crash():
     ctypes.string_at(0)  # L:crash
 
@@ -38,7 +48,7 @@ def handle():
 
 
 def run():
-    what = {"wait": wait, "fill": fill, "crash": crash, "abort": abort, "handle": handle, "end": lambda: None}
+    what = {"wait": wait, "fill": fill, "keep": keep, "kill": kill, "crash": crash, "abort": abort, "handle": handle, "end": lambda: None}
     threading.Thread(target=rest, daemon=True, name="sleeper").start()
     print("ready", flush=True)
     sys.stdin.readline()
