@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Checks of the line profiler (lines_checks.py): eight threads at the same time, with and without a GIL. All figures are
 exact: what each line ran and changed, summed over the threads, and by thread."""
+import contextlib
 import gc
 import io
 import os
 import sys
 import threading
 import time
+import warnings
 
 from lines_block import UNIT, Block
 from lines_checks_estimate import helper, own_files
@@ -38,6 +40,27 @@ def in_threads(function, *arguments):
         thread.join()
     if raised:
         raise raised[0]
+
+
+@contextlib.contextmanager
+def busy_threads(function):
+    """Eight threads that call the function again and again. Gives how often each has returned from it, and ends them whatever
+    happens: else the program would never end."""
+    stop, made = threading.Event(), [0] * (THREADS + 1)
+
+    def busy(number):
+        while not stop.is_set():
+            function()
+            made[number] += 1
+    threads = [threading.Thread(target=busy, args=(number,)) for number in NUMBERS]
+    for thread in threads:
+        thread.start()
+    try:
+        yield made
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def loops(number, block):
@@ -173,26 +196,15 @@ def check_started_and_stopped_while_eight_threads_run():
     def f(block):
         block.grow(1)
         block.grow(-1)
-    block, stop, made = Block(), threading.Event(), [0] * (THREADS + 1)
+    block = Block()
     everyone = LineProfiler(f, counter=block)
     sometimes = LineProfiler(f, counter=block)
-
-    def busy(number):
-        while not stop.is_set():
-            f(block)
-            made[number] += 1
-    with everyone:
-        threads = [threading.Thread(target=busy, args=(number,)) for number in NUMBERS]
-        for thread in threads:
-            thread.start()
+    with everyone, busy_threads(lambda: f(block)) as made:
         cycles, end = 0, time.monotonic() + 100
         while (cycles < 40 or least_runs(sometimes, f) <= 2 * THREADS * cycles) and time.monotonic() < end:
             with sometimes:
                 time.sleep(0.002)
             cycles += 1
-        stop.set()
-        for thread in threads:
-            thread.join()
     calls = sum(made)
     equal(counts(rows(everyone, f)), {0: calls, 1: calls, 2: calls})
     equal(pages(rows(everyone, f)), {1: calls, 2: -calls})
@@ -300,13 +312,8 @@ def check_forks_while_eight_threads_run():
     """The child has what was counted until then, and can count; the parent goes on."""
     def f(block):
         block.grow(1)
-    block, stop, made = Block(), threading.Event(), [0] * (THREADS + 1)
+    block = Block()
     profiler = LineProfiler(f, counter=block)
-
-    def busy(number):
-        while not stop.is_set():
-            f(block)
-            made[number] += 1
 
     def child():
         calls = profiler.results()[0].calls
@@ -314,19 +321,19 @@ def check_forks_while_eight_threads_run():
         again = LineProfiler(f, counter=own)
         again.runcall(f, own)
         return least <= calls <= sum(made) + THREADS and profiler.cut and pages(rows(again, f)) == {1: 1}
-    with profiler:
-        threads = [threading.Thread(target=busy, args=(number,)) for number in NUMBERS]
-        for thread in threads:
-            thread.start()
+    with profiler, busy_threads(lambda: f(block)) as made, warnings.catch_warnings():
+        # That it has other threads is what is tried here.
+        warnings.simplefilter("ignore", DeprecationWarning)
         for _ in range(10):
             least = sum(made)
             pid = os.fork()
             if not pid:
-                os._exit(0 if child() else 1)
+                good = False
+                try:
+                    good = child()
+                finally:
+                    os._exit(0 if good else 1)
             equal(os.waitpid(pid, 0)[1], 0)
-        stop.set()
-        for thread in threads:
-            thread.join()
     equal(pages(rows(profiler, f)), {1: sum(made)})
 
 
