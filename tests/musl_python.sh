@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# Builds a CPython whose C library is musl, by musl-gcc, from Debian's source packages, into the cache; Debian has no package of
-# one. Prints the interpreter's path. It runs on this machine: Debian's musl has the loader.
+# Builds a CPython whose C library is musl, by musl-gcc, from Debian's source packages, into the cache; Debian has no
+# package of one. Prints the interpreter's path. It runs on this machine: Debian's musl has the loader.
 #
-#   tests/musl_python.sh [3.13]      3.11 (of bookworm) or 3.13 (of trixie)
+#   tests/musl_python.sh      3.13, of trixie
 #
 # With zlib, which pip needs, and libffi (ctypes), both of Debian's sources, and no other library: Debian's are glibc's.
 # Exit status 77: there is no musl-gcc, or Debian does not serve the sources. -O1 and no PGO, for a build of some minutes.
@@ -36,21 +36,21 @@ sources()
 	PYMEM_SUITE=$2 "$here/peers/fetch.sh" source "$1" || skip "the sources of $1 can't be fetched"
 }
 
-# Makes a static library of the sources $2 in $1/root.
+# Makes a static library of the sources $2 in $1/root. These two end with && between their steps: where a status is asked for,
+# bash does not stop at the first command that fails.
 library()
 {
 	local work=$1 tree=$2
 	shift 2
-	cp -a "$tree" "$work/library"
-	(cd "$work/library" && ./configure --prefix="$work/root" "$@" && make -s -j2 && make -s install)
-	rm -rf "$work/library"
+	cp -a "$tree" "$work/library" && (cd "$work/library" && ./configure --prefix="$work/root" "$@" && make -s -j2 &&
+		make -s install) && rm -rf "$work/library"
 }
 
 build()
 {
-	local work=$1 tree=$2 prefix=$3 module
+	local work=$1 tree=$2 prefix=$3 module path
+	mkdir "$work/bin" "$work/build" "$work/headers"
 	# Which multiarch it is, musl-gcc would say as gcc does.
-	mkdir "$work/bin" "$work/build"
 	cat >"$work/bin/cc" <<- 'EOF'
 		#!/bin/sh
 		case " $* " in
@@ -59,27 +59,28 @@ build()
 		esac
 	EOF
 	chmod 755 "$work/bin/cc"
-	export CC="$work/bin/cc" CFLAGS='-O1 -fPIC'
-	library "$work" "$zlib" --static
-	library "$work" "$ffi" --disable-shared --enable-static --disable-docs --disable-multi-os-directory
-	export CFLAGS='' CPPFLAGS="-I$work/root/include" LDFLAGS="-L$work/root/lib" PKG_CONFIG_LIBDIR="$work/root/lib/pkgconfig"
+	# The kernel's, which libffi needs, and no others of this system.
+	for path in linux asm-generic "$(gcc -print-multiarch)/asm"; do
+		ln -s "/usr/include/$path" "$work/headers"
+	done
+	export CC="$work/bin/cc" CFLAGS="-O1 -fPIC -isystem $work/headers"
+	library "$work" "$zlib" --static &&
+		library "$work" "$ffi" --disable-shared --enable-static --disable-docs --disable-multi-os-directory || return
+	export CFLAGS='' CPPFLAGS="-I$work/root/include" LDFLAGS="-L$work/root/lib"
+	export PKG_CONFIG_LIBDIR="$work/root/lib/pkgconfig"
 	cd "$work/build"
 	set --
 	for module in $without; do
 		set -- "$@" "py_cv_module_$module=n/a"
 	done
+	# Bytecode of all modules takes a minute, and few are used.
 	nice -n 10 "$tree/configure" -q --prefix="$prefix" --without-ensurepip --disable-test-modules \
-		OPT='-O1 -g1 -fwrapv -DNDEBUG' "$@"
-	nice -n 10 make -s -j2 all
-	nice -n 10 make -s altinstall DESTDIR="$work/install"
+		OPT='-O1 -g1 -fwrapv -DNDEBUG' "$@" && nice -n 10 make -s -j2 all &&
+		nice -n 10 make -s altinstall DESTDIR="$work/install" COMPILEALL_OPTS='-r 0'
 }
 
-version=${1-3.13}
-case $version in
-3.11) suite=bookworm ;;
-3.13) suite=trixie ;;
-*) die "usage: $0 [3.11 | 3.13]" ;;
-esac
+[ $# = 0 ] || die "usage: $0"
+version=3.13 suite=trixie
 dest=$cache/musl-$version
 python=$dest/bin/python$version
 if [ ! -x "$python" ]; then

@@ -4,11 +4,11 @@
 
   tools/platform_tag.py FILE…          prints the tag for all of them, or says why there is none; status 1 then
 
-With glibc, the tag names the oldest one that has each symbol version that the files need. musl has no symbol versions: an
-object that was built with one release runs with each later one, and with earlier ones that have the functions that it calls.
-So the tag is musllinux_1_2, of musl 1.2.0 (2020) and newer, and what came after that is refused by name. Nothing else may be
-needed: no other library, no processor beyond the first of its kind. A static program needs no C library at all, and goes with
-either. It asks readelf (binutils).
+With glibc, the tag names the oldest one that has each symbol version that the files need. musl has no symbol versions:
+an object that was built with one release runs with each later one, and with earlier ones that have the functions that it
+calls. So the tag is musllinux_1_2, of musl 1.2.0 (2020) and newer, and what came after that is refused by name. Nothing
+else may be needed: no other library, no processor beyond the first of its kind. A static program needs no C library at
+all, and goes with either. It asks readelf (binutils).
 """
 import os
 import re
@@ -59,7 +59,8 @@ def _musl(path, text):
 
 
 def needs(path):
-    """(machine, "glibc", "musl" or None if it needs none, (major, minor) of the oldest that will do) of an ELF file. NoTag."""
+    """(machine, C library, (major, minor) of the oldest that will do) of an ELF file; the library is "glibc", "musl", or
+    None: it needs none. NoTag."""
     text = _described(path)
     machine = MACHINES.get(re.search(r"Machine: +(.*)", text).group(1).strip())
     if machine is None or not re.search(r"Class: +ELF64", text):

@@ -137,8 +137,8 @@ def rpm(files):
 
 
 def pytest(*paths, may_skip=False, **names):
-    """Tests that there are already; names: of the variables that say which file they are of; may_skip: what can't be tested with
-    one of the Pythons here is left out."""
+    """Tests that there are already; names: of the variables that say which file they are of; may_skip: what can't be
+    tested with one of the Pythons here is left out."""
     def run(files):
         # A skip is not a pass: what a row says is run has to run.
         done = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-rs", "--tb=short", "-p", "no:cacheprovider", *paths],

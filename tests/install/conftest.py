@@ -147,8 +147,8 @@ class Environment:
 def built_wheel(variable, is_musl):
     """Path of a wheel: the one that the variable names, else that of build/wheel. None if there is none."""
     named = os.environ.get(variable)
-    found = [named] if named else [path for path in glob.glob(os.path.join(PROJECT, "build", "wheel", "pymem_bpf-*.whl"))
-                                   if ("-musllinux_" in path) == is_musl]
+    built = glob.glob(os.path.join(PROJECT, "build", "wheel", "pymem_bpf-*.whl"))
+    found = [named] if named else [path for path in built if ("-musllinux_" in path) == is_musl]
     assert len(found) < 2, "one wheel is tested, and there are %d: %s" % (len(found), found)
     return os.path.abspath(found[0]) if found else None
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What is in the wheels and in the source distribution, and that it is true what they say of themselves. What only the wheel
-for musl has is in test_musl.py."""
+"""What is in the wheels and in the source distribution, and that it is true what they say of themselves. What only the
+wheel for musl has is in test_musl.py."""
 import base64
 import email
 import hashlib

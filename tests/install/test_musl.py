@@ -17,7 +17,8 @@ MACHINE = os.uname().machine
 NAME = "pymem_bpf-%s-py3-none-musllinux_1_2_%s.whl" % (VERSION, MACHINE)
 SKIPPED = 77  # what musl_python.sh ends with where it can't build
 EXTENSION = "pymem_bpf/_lines.abi3.so"
-needs_musl_gcc = pytest.mark.skipif(shutil.which("musl-gcc") is None, reason="there is no musl-gcc (Debian: musl-tools)")
+needs_musl_gcc = pytest.mark.skipif(shutil.which("musl-gcc") is None,
+                                    reason="there is no musl-gcc (Debian: musl-tools)")
 
 
 def test_name_says_what_is_inside(musl_wheel, musl_unpacked):
@@ -52,9 +53,9 @@ def test_pip_takes_the_right_one(wheel, musl_wheel, tmp_path):
     for platform, taken in (("musllinux_1_2_" + MACHINE, NAME), ("musllinux_1_1_" + MACHINE, None),
                             ("musllinux_1_2_riscv64", None), ("manylinux_2_28_" + MACHINE, glibc)):
         got = tmp_path / platform
-        command = [sys.executable, "-m", "pip", "download", "--no-index", "--no-deps", "--only-binary", ":all:", "--platform",
-                   platform, "--find-links", folder, "-d", got, "pymem-bpf"]
-        said = run(command, 0 if taken else 1, env=environment())
+        command = [sys.executable, "-m", "pip", "download", "--no-index", "--no-deps", "--only-binary", ":all:"]
+        said = run(command + ["--platform", platform, "--find-links", folder, "-d", got, "pymem-bpf"], 0 if taken else 1,
+                   env=environment())
         assert os.listdir(str(got)) == [taken] if taken else "No matching distribution" in said
 
 
@@ -86,8 +87,8 @@ def test_reproducible(tmp_path):
     make_program(program, "-static")
     copy.mkdir(parents=True)
     listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=PROJECT)
-    packed = subprocess.run(["tar", "-c", "--null", "--files-from=-"], cwd=PROJECT, input=listed, stdout=subprocess.PIPE,
-                            check=True).stdout
+    packed = subprocess.run(["tar", "-c", "--null", "--files-from=-"], cwd=PROJECT, input=listed, check=True,
+                            stdout=subprocess.PIPE).stdout
     run(["tar", "-x", "-C", copy], input=packed, stdin=None)
     made = []
     for folder in PROJECT, str(copy):
@@ -119,7 +120,8 @@ def test_refused_without_musl_gcc(tmp_path):
 @pytest.fixture(scope="module")
 def musl(tmp_path_factory):
     """A Python in a root in which there is nothing else but musl's loader."""
-    done = subprocess.run([os.path.join(PROJECT, "tests", "musl_python.sh")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run([os.path.join(PROJECT, "tests", "musl_python.sh")], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
     if done.returncode == SKIPPED:
         pytest.skip(done.stderr.decode().strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr.decode()
@@ -145,7 +147,7 @@ def installed_there(musl, wheel, musl_wheel, tmp_path_factory):
 
 
 def test_program(installed_there):
-    """It is where a shell looks, and runs where no other file is."""
+    """It is where a shell looks, and runs where there is no other C library."""
     root = installed_there.command[:-1]
     assert run(root + [installed_there.bin / "pymem-bpf", "--version"]) == "pymem-bpf %s\n" % VERSION
     assert run(root + [installed_there.bin / "pymem-mprof", "--version"], env=environment()).strip() == VERSION
