@@ -17,6 +17,7 @@ MACHINE = os.uname().machine
 NAME = "pymem_bpf-%s-py3-none-musllinux_1_2_%s.whl" % (VERSION, MACHINE)
 SKIPPED = 77  # what musl_python.sh ends with where it can't build
 EXTENSION = "pymem_bpf/_lines.abi3.so"
+LOADER = "/lib/ld-musl-%s.so.1" % MACHINE
 needs_musl_gcc = pytest.mark.skipif(shutil.which("musl-gcc") is None,
                                     reason="there is no musl-gcc (Debian: musl-tools)")
 
@@ -117,6 +118,26 @@ def test_refused_without_musl_gcc(tmp_path):
     assert 'for: 3.7 (' in said and said.endswith('--extensions ""\n'), said
 
 
+@needs_musl_gcc
+def test_musl_has_what_the_extension_calls(musl_unpacked):
+    """The loader finds all but what is Python's. It ends with status 127, as none is there."""
+    said = run([LOADER, "--list", musl_unpacked / EXTENSION], 127)
+    missing = re.findall(r"Error relocating \S+: (\w+): symbol not found", said)
+    assert missing and [name for name in missing if not name.startswith(("Py", "_Py"))] == []
+    assert said.count("Error ") == len(missing), said
+
+
+@needs_musl_gcc
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the root folder")
+def test_program_beside_the_loader_alone(musl_unpacked, tmp_path):
+    """In a root with musl's loader and no other file."""
+    tool, = musl_unpacked.glob("*.data/scripts/pymem-bpf")
+    (tmp_path / "lib").mkdir()
+    shutil.copy(LOADER, str(tmp_path / "lib"))
+    shutil.copy(str(tool), str(tmp_path))
+    assert run(["chroot", tmp_path, "/pymem-bpf", "--version"]) == "pymem-bpf %s\n" % VERSION
+
+
 @pytest.fixture(scope="module")
 def musl(tmp_path_factory):
     """A Python in a root in which there is nothing else but musl's loader."""
@@ -131,7 +152,7 @@ def musl(tmp_path_factory):
     root = tmp_path_factory.mktemp("musl") / "root"
     shutil.copytree(os.path.dirname(os.path.dirname(path)), str(root / "usr"), symlinks=True)
     (root / "lib").mkdir()
-    shutil.copy("/lib/ld-musl-%s.so.1" % MACHINE, str(root / "lib"))
+    shutil.copy(LOADER, str(root / "lib"))
     return Python("musl", [os.path.join(PROJECT, "tests", "pythons.sh"), "run", str(root),
                            "/usr/bin/" + os.path.basename(path)])
 
