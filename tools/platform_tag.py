@@ -79,13 +79,13 @@ def needs(path):
     return machine, "glibc" if needed else None, _glibc(path, text)
 
 
-def tag(paths):
-    """The platform tag for files that are installed together. NoTag."""
+def tag(paths, wanted=None):
+    """The platform tag for files that are installed together; on systems with the wanted C library, if one is named. NoTag."""
     found = [needs(path) for path in paths]
     machines = sorted({machine for machine, _, _ in found})
     if len(machines) != 1:
         raise NoTag("the files are for %s" % (" and ".join(machines) or "no processor: there are none"))
-    libraries = {library for _, library, _ in found if library}
+    libraries = {library for _, library, _ in found if library} | ({wanted} if wanted else set())
     if len(libraries) > 1:
         raise NoTag("the files are for glibc and musl")
     if libraries == {"musl"}:
