@@ -502,8 +502,8 @@ include packaging/release.mk
 EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' WERROR='$(WERROR)' \
 	$(PYTHON) tools/build-extension
 
-# One wheel, which pip installs on any glibc of its tag and for any Python: the program as a command, and the
-# package with an extension for each Python. WHEEL_PROGRAM: a static program; WHEEL_LICENSES: a folder with the licence
+# A wheel, which pip installs on any glibc of its tag and for any Python: the program as a command, and the
+# package with an extension for each Python; and one for musl. WHEEL_PROGRAM: a static program; WHEEL_LICENSES: a folder with the licence
 # of each library in it (empty: none). Both as `make dist` leaves them, stripped. WHEEL_OPTIONS: more options of
 # tools/build-wheel.
 WHEEL_DIST := $(BUILD)/dist/$(shell uname -m)/root/usr/local
@@ -581,7 +581,7 @@ help:
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
 	@echo 'make image      the static program as an image (an OCI archive), in build/image'
-	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheel, packages'
+	@echo 'make release    all files of a release, in dist/, from a commit: static programs, image, wheels, packages'
 	@echo 'make check-install   each of them installed and used, and the table of that (ONLY="image archive-*": some)'
 	@echo 'make check-hosts   README'"'"'s first command and the tests, in fresh systems of other releases (HOSTS="trixie --e2e all")'
 	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'

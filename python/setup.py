@@ -7,7 +7,8 @@ else is to be in it; tools/build-wheel sets them:
 
   PYMEM_BPF_PROGRAM=FILE        the program pymem-bpf, which becomes a command beside the interpreter
   PYMEM_BPF_EXTENSIONS=FOLDER   extensions that are built already (_lines*.so), of several interpreters, in place of
-                                one that is built now; with it, PYMEM_BPF_PLATFORM=TAG: for which platform they are
+                                one that is built now, or with none at all; with it, PYMEM_BPF_PLATFORM=TAG: for which
+                                platform they are
   SOURCE_DATE_EPOCH             seconds since 1970, the time of all files: archives of the same files are the same
 """
 import glob
@@ -60,8 +61,8 @@ if PROGRAM and (os.path.basename(PROGRAM) != "pymem-bpf" or not os.access(PROGRA
     sys.exit("pymem_bpf: PYMEM_BPF_PROGRAM=%s: no program of the name pymem-bpf" % PROGRAM)
 if bdist_wheel is None and "bdist_wheel" in sys.argv:
     sys.exit("pymem_bpf: %s has neither wheel nor setuptools 70.1 or newer (Debian: python3-wheel)" % sys.executable)
-if EXTENSIONS and not (PLATFORM and glob.glob(os.path.join(EXTENSIONS, "_lines*.so"))):
-    sys.exit("pymem_bpf: PYMEM_BPF_EXTENSIONS=%s: no _lines*.so there, or no PYMEM_BPF_PLATFORM" % EXTENSIONS)
+if EXTENSIONS and not (PLATFORM and os.path.isdir(EXTENSIONS)):
+    sys.exit("pymem_bpf: PYMEM_BPF_EXTENSIONS=%s: no such folder, or no PYMEM_BPF_PLATFORM" % EXTENSIONS)
 
 
 def project_files():

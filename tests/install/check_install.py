@@ -175,13 +175,14 @@ def deb(suite, released):
 
 def rows():
     """All, those that take longest last."""
-    tar, wheel = ["pymem-bpf-{version}-linux-x86_64.tar.xz"], ["pymem_bpf-{version}-*.whl"]
+    tar = ["pymem-bpf-{version}-linux-x86_64.tar.xz"]
+    wheel = ["pymem_bpf-{version}-*-%s_*.whl" % library for library in ("manylinux", "musllinux")]
     sources = ["pymem-bpf_{version}.orig.tar.gz"]
     debs = ["pymem-bpf_{version}-*.deb", "python3-pymem-bpf_{version}-*.deb"] + sources
     rpms = [name + "-{version}-*." + os.uname().machine + ".rpm" for name in ("pymem-bpf", "python3-pymem-bpf")]
     intel, image, empty = "archive, x86-64", ["tests/dist/test_image.py"], ["tests/dist/test_empty_root.py"]
     used, packaged = ["tests/install/installed.py"], ["tests/install/deb.sh", "tests/install/installed.py"]
-    wheels = ["tests/install/test_archives.py", "tests/install/test_installed.py"]
+    wheels = ["tests/install/test_%s.py" % name for name in ("archives", "installed", "musl")]
     found = [Row("image", "image, x86-64", "crun", "`--version`, " + USED + ", with the capabilities of the DaemonSet",
                  ["pymem-bpf-{version}-oci.tar"], image + ["tests/dist/image.py", "tests/dist/conftest.py"],
                  pytest(*image, PYMEM_IMAGE=0)),
@@ -191,7 +192,7 @@ def rows():
                   archive(suite)) for suite, number, _ in RELEASES]
     found += [Row("rpm", "RPM packages", "libraries of Debian 12, by `rpm --nodeps`", USED, rpms, used, rpm),
               Row("wheel", "wheel", "each Python that is here, by pip", "`make check-wheel`", wheel,
-                  wheels + ["tests/install/conftest.py"], pytest(*wheels, PYMEM_WHEEL=0)),
+                  wheels + ["tests/install/conftest.py"], pytest(*wheels, PYMEM_WHEEL=0, PYMEM_MUSL_WHEEL=1)),
               Row("deb-bookworm", "Debian packages", "Debian 12 (bookworm)", "`make check-deb`", debs, packaged,
                   deb("bookworm", True)),
               Row("deb-trixie", "Debian packages, built there", "Debian 13 (trixie)", "`make check-deb SUITES=trixie`",

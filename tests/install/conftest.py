@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The wheel that `make wheel` has left, the interpreters that are here, and environments into which pip installs it.
+"""The wheels that `make wheel` has left, the interpreters that are here, and environments into which pip installs them.
 
 Nothing is fetched: pip is Debian's, or one that an interpreter brings along."""
 import functools
 import glob
+import json
 import os
 import pathlib
 import re
@@ -18,6 +19,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 SECONDS = 1200  # against hangs: pip alone takes minutes where others have the CPUs
 ASK = "import sys; print('%d.%d %d' % (sys.version_info[:2] + ('t' in sys.abiflags,)))"
+# Lives until its input ends.
+GROWS = """
+import sys
+print(1, flush=True)
+sys.stdin.readline()
+kept = [bytes(1000) for _ in range(20000)]
+print(2, flush=True)
+sys.stdin.readline()
+"""
 PIPS = ["/usr/share/python-wheels/pip-*.whl", "/usr/lib/python3*/ensurepip/_bundled/pip-*.whl",
         "~/.pyenv/versions/*/lib/python3.*/ensurepip/_bundled/pip-*.whl"]
 
@@ -32,6 +42,27 @@ def run(command, status=0, **more):
     said = done.stdout.decode(errors="replace")
     assert done.returncode == status, "%s: status %d\n%s" % (command, done.returncode, said)
     return said
+
+
+def grown_by_line_5(python, program):
+    """Bytes by which, as the program reports it, the fifth line makes a process of this interpreter grow: 20 MB."""
+    with subprocess.Popen(python + ["-c", GROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
+        assert target.stdout.readline() == b"1\n"
+        with subprocess.Popen([str(program), "-p", str(target.pid), "--format", "json"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as tool:
+            said = b""
+            while b"attached" not in said:  # that it has begun
+                part = os.read(tool.stderr.fileno(), 4096)
+                assert part, said
+                said += part
+            target.stdin.write(b"\n")
+            target.stdin.flush()
+            assert target.stdout.readline() == b"2\n"
+            tool.send_signal(2)
+            report = json.loads(tool.communicate(timeout=SECONDS)[0].decode())
+        target.stdin.close()
+    process, = report["processes"]
+    return sum(line["increment_bytes"] for line in process["lines"] if line["line"] == 5)
 
 
 def environment(**more):
@@ -113,24 +144,58 @@ class Environment:
         pytest.skip("no pip on this machine runs on %s" % self.python.name)
 
 
-@pytest.fixture(scope="session")
-def wheel():
-    """Path of the wheel: $PYMEM_WHEEL, else that of build/wheel."""
-    named = os.environ.get("PYMEM_WHEEL")
-    found = [named] if named else glob.glob(os.path.join(PROJECT, "build", "wheel", "pymem_bpf-*.whl"))
-    assert len(found) == 1, "one wheel is tested, and there are %d: run make wheel first" % len(found)
-    return os.path.abspath(found[0])
+def built_wheel(variable, is_musl):
+    """Path of a wheel: the one that the variable names, else that of build/wheel. None if there is none."""
+    named = os.environ.get(variable)
+    built = glob.glob(os.path.join(PROJECT, "build", "wheel", "pymem_bpf-*.whl"))
+    found = [named] if named else [path for path in built if ("-musllinux_" in path) == is_musl]
+    assert len(found) < 2, "one wheel is tested, and there are %d: %s" % (len(found), found)
+    return os.path.abspath(found[0]) if found else None
 
 
-@pytest.fixture(scope="session")
-def unpacked(wheel, tmp_path_factory):
-    """The folder in which the wheel is unpacked."""
-    folder = tmp_path_factory.mktemp("unpacked")
+def unpack(wheel, folder):
+    """Unpacks a wheel as an installer does, with the modes of its files."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(str(folder))
         for member in archive.infolist():
             os.chmod(str(folder / member.filename), member.external_attr >> 16 & 0o777)
     return folder
+
+
+@pytest.fixture(scope="session")
+def wheel():
+    """Path of the wheel for glibc: $PYMEM_WHEEL, else that of build/wheel."""
+    found = built_wheel("PYMEM_WHEEL", False)
+    assert found, "there is no wheel: run make wheel first"
+    return found
+
+
+@pytest.fixture(scope="session")
+def unpacked(wheel, tmp_path_factory):
+    """The folder in which the wheel is unpacked."""
+    return unpack(wheel, tmp_path_factory.mktemp("unpacked"))
+
+
+@pytest.fixture(scope="session")
+def musl_wheel():
+    """Path of the wheel for musl: $PYMEM_MUSL_WHEEL, else that of build/wheel."""
+    found = built_wheel("PYMEM_MUSL_WHEEL", True)
+    if not found:
+        pytest.skip("there is no wheel for musl: it was left out (--no-musl, --local)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def musl_unpacked(musl_wheel, tmp_path_factory):
+    """The folder in which the wheel for musl is unpacked."""
+    return unpack(musl_wheel, tmp_path_factory.mktemp("musl-unpacked"))
+
+
+@pytest.fixture(scope="session", params=["glibc", "musl"])
+def each(request):
+    """Of each wheel, its path and the folder in which it is unpacked."""
+    names = {"glibc": ("wheel", "unpacked"), "musl": ("musl_wheel", "musl_unpacked")}[request.param]
+    return tuple(map(request.getfixturevalue, names))
 
 
 @pytest.fixture(scope="session")

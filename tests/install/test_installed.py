@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import PROJECT, SECONDS, VERSION, Environment, environment, run
+from conftest import PROJECT, SECONDS, VERSION, Environment, environment, grown_by_line_5, run
 
 USER = 65534
 ABOUT = """
@@ -16,17 +16,6 @@ about = m.distribution("pymem-bpf")
 points = sorted((p.group, p.name, p.value) for p in about.entry_points)
 print(json.dumps([about.version, about.metadata["Requires-Python"], points, m.version("pymem_bpf")]))
 """
-# Runs as its own user, and lives until its input ends.
-GROWS = """
-import sys
-print(1, flush=True)
-sys.stdin.readline()
-kept = [bytes(1000) for _ in range(20000)]
-print(2, flush=True)
-sys.stdin.readline()
-"""
-
-
 def expected(python):
     """The name of the extension's file for an interpreter."""
     if python.version >= (3, 12) and not python.free_threaded:
@@ -91,24 +80,8 @@ def test_not_root(installed):
 
 def test_main_job(installed):
     """A real process: the line that makes it grow, and all of the change."""
-    with subprocess.Popen(installed.command + ["-c", GROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
-        assert target.stdout.readline() == b"1\n"
-        with subprocess.Popen([str(installed.bin / "pymem-bpf"), "-p", str(target.pid), "--format", "json"],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tool:
-            said = b""
-            while b"attached" not in said:  # that it has begun
-                part = os.read(tool.stderr.fileno(), 4096)
-                assert part, said
-                said += part
-            target.stdin.write(b"\n")
-            target.stdin.flush()
-            assert target.stdout.readline() == b"2\n"
-            tool.send_signal(2)
-            report = json.loads(tool.communicate(timeout=SECONDS)[0].decode())
-        target.stdin.close()
-    process, = report["processes"]
-    grown = sum(line["increment_bytes"] for line in process["lines"] if line["line"] == 5)
-    assert 18 << 20 < grown < 24 << 20, process["lines"]
+    grown = grown_by_line_5(installed.command, installed.bin / "pymem-bpf")
+    assert 18 << 20 < grown < 24 << 20
 
 
 @pytest.mark.skipif(importlib.util.find_spec("IPython") is None, reason="IPython is not installed")

@@ -35,7 +35,7 @@ fetch()
 	if [ "$kind" = deb-src ]; then
 		# shellcheck disable=SC2086
 		apt-get $options -qq source --download-only --tar-only "$name" && mkdir "$work/tree" &&
-			tar -xf ./*.orig.tar.*z -C "$work/tree" --strip-components=1
+			tar -xf ./*.orig.tar.?z* -C "$work/tree" --strip-components=1
 	else
 		# shellcheck disable=SC2086
 		apt-get $options -qq download "$name" && dpkg-deb -x ./*.deb "$work/tree"

@@ -91,7 +91,8 @@ made() { mkdir -p "$1"; (cd "$1"; shift; for name; do echo "$name" > "$name"; do
 case $1 in
 dist) made "$2" pymem-bpf-1.2.3-linux-x86_64.tar.xz pymem-bpf-1.2.3-linux-arm64.tar.xz SHA256SUMS ;;
 image) made "$3" pymem-bpf-1.2.3-oci.tar ;;
-wheel) made "$4" pymem_bpf-1.2.3-py3-none-any.whl pymem_bpf-1.2.3.tar.gz ;;
+wheel) made "$4" pymem_bpf-1.2.3-py3-none-manylinux_2_28_x.whl pymem_bpf-1.2.3-py3-none-musllinux_1_2_x.whl \\
+	pymem_bpf-1.2.3.tar.gz ;;
 deb) made build/packages/deb pymem-bpf_1.2.3-1_amd64.deb pymem-bpf_1.2.3-1_amd64.changes python3-pymem-bpf_1.2.3-1_amd64.deb \\
 	pymem-bpf-dbgsym_1.2.3-1_amd64.deb pymem-bpf_1.2.3-1.dsc pymem-bpf_1.2.3-1.debian.tar.xz pymem-bpf_1.2.3.orig.tar.gz ;;
 rpm) made build/packages/rpm pymem-bpf-1.2.3-1.$(uname -m).rpm pymem-bpf-1.2.3-1.src.rpm \\
@@ -101,7 +102,8 @@ esac
 RELEASED = ("""pymem-bpf-1.2.3-1.src.rpm pymem-bpf-1.2.3-1.MACHINE.rpm python3-pymem-bpf-1.2.3-1.MACHINE.rpm
 pymem-bpf-dbgsym_1.2.3-1_amd64.deb pymem-bpf-1.2.3-linux-arm64.tar.xz
 pymem-bpf-1.2.3-linux-x86_64.tar.xz pymem-bpf-1.2.3-oci.tar pymem-bpf_1.2.3-1.debian.tar.xz pymem-bpf_1.2.3-1.dsc
-pymem-bpf_1.2.3-1_amd64.deb pymem-bpf_1.2.3.orig.tar.gz pymem_bpf-1.2.3-py3-none-any.whl pymem_bpf-1.2.3.tar.gz
+pymem-bpf_1.2.3-1_amd64.deb pymem-bpf_1.2.3.orig.tar.gz pymem_bpf-1.2.3-py3-none-manylinux_2_28_x.whl
+pymem_bpf-1.2.3-py3-none-musllinux_1_2_x.whl pymem_bpf-1.2.3.tar.gz
 python3-pymem-bpf_1.2.3-1_amd64.deb""").replace("MACHINE", os.uname().machine).split()
 
 
@@ -228,7 +230,7 @@ class Release(unittest.TestCase):
 
     def test_what_fails_is_named(self):
         self.write("dist/before", "")
-        for goal, what in (("dist", "static programs"), ("image", "image"), ("wheel", "wheel and source distribution"),
+        for goal, what in (("dist", "static programs"), ("image", "image"), ("wheel", "wheels and source distribution"),
                            ("deb", "Debian packages"), ("rpm", "RPM packages")):
             status, said, made = self.release(MAKEFLAGS="", **{"GNUMAKEFLAGS": "FAIL=" + goal})
             self.assertEqual((status, made[-1]), (1, goal), said)

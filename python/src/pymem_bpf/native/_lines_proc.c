@@ -30,19 +30,43 @@ struct pids {
 	size_t count, room;
 };
 
+/* What tells a file from others. */
+struct identity {
+	uint64_t inode, device;
+};
+
 /* statm of this process. */
 static struct {
 	int fd; /* -1: not open */
 	uint64_t forks;
-	struct statx file;
+	struct identity file;
 } own = {.fd = -1};
 
-/* Reads what identifies a file. With fstat(2), objects built with glibc 2.33 would not load on
- * older ones. */
-static int identify(int fd, struct statx *file)
+#ifdef __GLIBC__
+/* With fstat(2), objects built with glibc 2.33 would not load on older ones. */
+static int identify(int fd, struct identity *file)
 {
-	return statx(fd, "", AT_EMPTY_PATH, STATX_INO, file);
+	struct statx found;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &found))
+		return -1;
+	file->inode = found.stx_ino;
+	file->device = (uint64_t)found.stx_dev_major << 32 | found.stx_dev_minor;
+	return 0;
 }
+#else
+/* musl has statx(2) since 1.2.5 only. */
+static int identify(int fd, struct identity *file)
+{
+	struct stat found;
+
+	if (fstat(fd, &found))
+		return -1;
+	file->inode = found.st_ino;
+	file->device = found.st_dev;
+	return 0;
+}
+#endif
 
 static int open_file(const char *path)
 {
@@ -85,11 +109,10 @@ static int64_t resident_of(int pid)
 
 static bool own_is_open(void)
 {
-	struct statx file;
+	struct identity file;
 
-	return own.fd >= 0 && !identify(own.fd, &file) && file.stx_ino == own.file.stx_ino &&
-	       file.stx_dev_major == own.file.stx_dev_major &&
-	       file.stx_dev_minor == own.file.stx_dev_minor;
+	return own.fd >= 0 && !identify(own.fd, &file) && file.inode == own.file.inode &&
+	       file.device == own.file.device;
 }
 
 void lines_resident_end(void)
