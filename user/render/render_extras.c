@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/text.h"
 
@@ -61,89 +60,24 @@ static void print_huge(FILE *out, const struct model *model, const struct model_
 	fputs(" of it was never touched", out);
 }
 
-static bool has_huge(const uint64_t sums[PYMEM_EXTRA_COUNT])
+static bool has_huge(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
+	(void)process;
 	return sums[PYMEM_EXTRA_HUGE_PAGES] || sums[PYMEM_EXTRA_COLLAPSES];
 }
 
-/* --- whose pages are away --- */
-
-static uint64_t swapped_now(const struct model *model, const struct model_process *process,
-			    const struct model_line *line)
-{
-	(void)model, (void)process;
-	return line->swapped_now_bytes;
-}
-
-static uint64_t taken_most(const struct model *model, const struct model_process *process,
-			   const struct model_line *line)
-{
-	return model->extras & PYMEM_EXTRA_EXTERNAL ? model_taken_most(process, line) : 0;
-}
-
-typedef uint64_t away_fn(const struct model *model, const struct model_process *process,
-			 const struct model_line *line);
-
-/* The line that has most, and the sum of all. NULL: no line has any. */
-static const struct model_line *away_most(const struct model *model,
-					  const struct model_process *process, away_fn *away,
-					  uint64_t *sum)
-{
-	const struct model_line *most = NULL;
-	uint64_t largest = 0, bytes;
-
-	*sum = 0;
-	for (size_t i = 0; i < process->line_count; i++) {
-		bytes = away(model, process, &process->lines[i]);
-		*sum += bytes;
-		if (bytes <= largest)
-			continue;
-		largest = bytes;
-		most = &process->lines[i];
-	}
-	return most;
-}
-
-static void print_line(FILE *out, const struct model_line *line)
-{
-	text_print(out, line->location->file, strlen(line->location->file), false);
-	fprintf(out, ":%d ", line->location->line);
-	text_print(out, line->location->function, strlen(line->location->function), false);
-}
-
-/* Of which lines the pages are that are in swap now. */
-static void print_swapped_now(FILE *out, const struct model *model,
-			      const struct model_process *process)
-{
-	int64_t unknown = process->swapped_unknown_bytes;
-	const struct model_line *most;
-	uint64_t sum;
-
-	most = away_most(model, process, swapped_now, &sum);
-	if (!sum && unknown <= 0)
-		return;
-	fputs("; in swap now ", out);
-	print_amount(out, unknown < -(int64_t)sum ? 0 : (uint64_t)((int64_t)sum + unknown));
-	if (most) {
-		fputs(", of it ", out);
-		print_amount(out, most->swapped_now_bytes);
-		fputs(" that ", out);
-		print_line(out, most);
-		fputs(" had touched first", out);
-		if (sum > most->swapped_now_bytes) {
-			fputs(", ", out);
-			print_amount(out, sum - most->swapped_now_bytes);
-			fputs(" other lines", out);
-		}
-	}
-	if (unknown > 0) {
-		fputs(", ", out);
-		print_amount(out, (uint64_t)unknown);
-		fputs(" by no known line", out);
-	}
-}
-
 #define ONLY_TOUCHED "of which lines, only --touched tells, while the process runs"
+
+static uint64_t untouched(const struct model *model, const struct model_process *process,
+			  const struct model_line *line)
+{
+	uint64_t sums[PYMEM_EXTRA_COUNT];
+
+	if (line)
+		return model_huge_untouched(model, line->extras);
+	sum_up(process, sums);
+	return model_huge_untouched(model, sums);
+}
 
 /* --- swap --- */
 
@@ -178,53 +112,98 @@ static void print_swap(FILE *out, const struct model *model, const struct model_
 	}
 	if (model->extras & PYMEM_EXTRA_WAITS)
 		print_back(out, process, sums);
-	if (process->away_known)
-		print_swapped_now(out, model, process);
 }
 
-static bool has_swap(const uint64_t sums[PYMEM_EXTRA_COUNT])
+static bool has_swap(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
+	(void)process;
 	return sums[PYMEM_EXTRA_SWAPPED_OUT] || sums[PYMEM_EXTRA_SWAPPED_IN];
 }
 
-static uint64_t waited(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
+static uint64_t waited(const struct model *model, const struct model_process *process,
+		       const struct model_line *line)
 {
 	(void)model;
-	return extras[PYMEM_EXTRA_SWAPIN_NS];
+	return line ? line->extras[PYMEM_EXTRA_SWAPIN_NS]
+		    : model_extra(process, PYMEM_EXTRA_SWAPIN_NS);
+}
+
+/* --- what is in swap --- */
+
+static uint64_t in_swap(const struct model *model, const struct model_process *process,
+			const struct model_line *line)
+{
+	uint64_t sum = 0;
+
+	(void)model;
+	if (line)
+		return line->swapped_now_bytes;
+	for (size_t i = 0; i < process->line_count; i++)
+		sum += process->lines[i].swapped_now_bytes;
+	/* It is less if the process went on meanwhile. */
+	return sum + (process->swapped_unknown_bytes > 0 ? (uint64_t)process->swapped_unknown_bytes
+							 : 0);
+}
+
+static void print_in_swap(FILE *out, const struct model *model, const struct model_process *process)
+{
+	uint64_t unknown = process->swapped_unknown_bytes > 0
+				   ? (uint64_t)process->swapped_unknown_bytes
+				   : 0,
+		 all = in_swap(model, process, NULL);
+
+	print_amount(out, all);
+	fputs(", ", out);
+	print_amount(out, all - unknown);
+	fputs(" of it touched first by lines", out);
+	if (unknown) {
+		fputs(", ", out);
+		print_amount(out, unknown);
+		fputs(" by no known one", out);
+	}
+}
+
+static bool has_in_swap(const struct model_process *process,
+			const uint64_t sums[PYMEM_EXTRA_COUNT])
+{
+	(void)sums;
+	return process->away_known && in_swap(NULL, process, NULL);
 }
 
 /* --- what others took --- */
+
+/* What of it lines, or one, had touched first and is not back, at most. */
+static uint64_t not_back(const struct model *model, const struct model_process *process,
+			 const struct model_line *line)
+{
+	uint64_t taken = model_extra(process, PYMEM_EXTRA_TAKEN), sum = 0;
+
+	(void)model;
+	if (line)
+		return model_taken_most(process, line);
+	for (size_t i = 0; i < process->line_count; i++)
+		sum += process->lines[i].gone_bytes;
+	return sum < taken ? sum : taken;
+}
 
 /* Of which lines it was, as far as that is known. */
 static void print_taken_lines(FILE *out, const struct model *model,
 			      const struct model_process *process)
 {
-	const struct model_line *most;
-	uint64_t sum;
+	uint64_t most = not_back(model, process, NULL);
 
 	if (!process->away_known) {
 		fputs("; " ONLY_TOUCHED, out);
 		return;
 	}
-	most = away_most(model, process, taken_most, &sum);
-	if (most) {
-		fputs("; of files and shared memory, at most ", out);
-		print_amount(out, model_taken_most(process, most));
-		fputs(" that ", out);
-		print_line(out, most);
-		fputs(" had touched first", out);
-		if (sum > model_taken_most(process, most)) {
-			fputs(", ", out);
-			print_amount(out, sum - model_taken_most(process, most));
-			fputs(" other lines", out);
-		}
-		fputs(", is not back", out);
-	} else {
-		fputs("; none of it is known to be of a line and not back", out);
+	fputs("; of files and shared memory, ", out);
+	if (!most) {
+		fputs("nothing that a known line had touched first is away", out);
+		return;
 	}
-	/* Else the sentence of swap has it. */
-	if (!(model->extras & PYMEM_EXTRA_SWAP))
-		print_swapped_now(out, model, process);
+	fputs("at most ", out);
+	print_amount(out, most);
+	fputs(" that lines had touched first is not back", out);
 }
 
 static void print_taken(FILE *out, const struct model *model, const struct model_process *process)
@@ -252,15 +231,17 @@ static void print_taken(FILE *out, const struct model *model, const struct model
 	print_taken_lines(out, model, process);
 }
 
-static bool has_taken(const uint64_t sums[PYMEM_EXTRA_COUNT])
+static bool has_taken(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
+	(void)process;
 	return sums[PYMEM_EXTRA_TAKEN] > 0;
 }
 
 static const struct parts_extra all[] = {
-	{"Huge pages", "Huge     ", has_huge, print_huge, model_huge_untouched},
-	{"Swapped", "Swapped  ", has_swap, print_swap, waited},
-	{"Taken by others", "Taken    ", has_taken, print_taken, NULL},
+	{"Huge pages", "Huge     ", has_huge, print_huge, untouched, false, false},
+	{"Swapped", "Swapped  ", has_swap, print_swap, waited, false, false},
+	{"In swap now", "In swap  ", has_in_swap, print_in_swap, in_swap, true, false},
+	{"Taken by others", "Taken    ", has_taken, print_taken, not_back, true, true},
 	{},
 };
 
@@ -271,7 +252,7 @@ const struct parts_extra *parts_next_extra(const struct parts_extra *extra,
 
 	sum_up(process, sums);
 	for (extra = extra ? extra + 1 : all; extra->has; extra++)
-		if (extra->has(sums))
+		if (extra->has(process, sums))
 			return extra;
 	return NULL;
 }
@@ -280,6 +261,7 @@ int parts_extras(FILE *out, const struct model *model, const struct model_proces
 		 const struct render_options *options)
 {
 	const struct parts_extra *extra = NULL;
+	const struct model_line *most;
 	char *text;
 	size_t size;
 	FILE *memory;
@@ -290,6 +272,9 @@ int parts_extras(FILE *out, const struct model *model, const struct model_proces
 		if (!memory)
 			return -ENOMEM;
 		extra->write(memory, model, process);
+		most = extra->names_line ? parts_extra_most(memory, extra, model, process) : NULL;
+		if (most)
+			parts_place(memory, most->location, 200);
 		if (fclose(memory)) {
 			free(text);
 			return -ENOMEM;
@@ -302,22 +287,29 @@ int parts_extras(FILE *out, const struct model *model, const struct model_proces
 	return 0;
 }
 
-const struct model_line *parts_extra_most(const struct parts_extra *extra,
+const struct model_line *parts_extra_most(FILE *out, const struct parts_extra *extra,
 					  const struct model *model,
-					  const struct model_process *process, double *share)
+					  const struct model_process *process)
 {
 	const struct model_line *most = NULL;
-	uint64_t largest = 0, amount, sums[PYMEM_EXTRA_COUNT];
+	uint64_t largest = 0, amount;
 
 	for (size_t i = 0; i < process->line_count && extra->ranks; i++) {
-		amount = extra->ranks(model, process->lines[i].extras);
+		amount = extra->ranks(model, process, &process->lines[i]);
 		if (amount <= largest)
 			continue;
 		largest = amount;
 		most = &process->lines[i];
 	}
-	sum_up(process, sums);
-	if (most)
-		*share = (double)largest / (double)extra->ranks(model, sums);
+	if (!most)
+		return NULL;
+	if (extra->at_most) {
+		fputs("; at most ", out);
+		print_amount(out, largest);
+	} else {
+		fprintf(out, "; %.0f" NBSP "%%",
+			100 * (double)largest / (double)extra->ranks(model, process, NULL));
+	}
+	fputs(" of it by ", out);
 	return most;
 }
