@@ -147,7 +147,8 @@ static void test_undelivered(void **state)
 	assert_int_equal(p->resident_unknown_bytes, (RSS - 10) * g->page);
 }
 
-/* In swap: the lines and the rest are what it has there. Taken: no line has more than others took. */
+/* In swap: the lines and the rest are what it has there. Taken: no line has more than others took.
+ */
 static void test_away(void **state)
 {
 	struct given *g = *state;
@@ -250,6 +251,11 @@ static void test_asks_for_heap(void **state)
 	touched->pages[0] = 60;
 	model = report_build(g->report, true);
 	assert_true(has_note(model, "pymem-bpf heap -p 1001 -d 30"));
+	/* What is in swap nobody gave back. */
+	touched->resident.away = true;
+	touched->swapped[0] = (uint64_t)pages;
+	assert_false(has_note(report_build(g->report, true), "pymem-bpf heap"));
+	touched->swapped[0] = 0;
 	touched->pages[0] = RSS;
 	g->table.stacks[0].counters.pages[PYMEM_ANON] = RSS;
 	model = report_build(g->report, true);

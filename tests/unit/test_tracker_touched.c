@@ -336,8 +336,8 @@ static void test_away(void **state)
 	assert_int_equal(h.stack_count, 1);
 }
 
-/* What was there before and what a fault may have mapped beside its page: in swap it was there before,
- * and gone it is the line's at most. */
+/* What was there before and what a fault may have mapped beside its page: in swap it was there
+ * before, and gone it is the line's at most. */
 static void test_away_before(void **state)
 {
 	struct given *g = *state;
@@ -427,9 +427,9 @@ static void test_pages(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_lines), TEST(test_leaves), TEST(test_before), TEST(test_forked),
-		TEST(test_ended), TEST(test_unread), TEST(test_pages),	TEST(test_late),
-		TEST(test_away), TEST(test_away_before), TEST(test_away_unread),
+		TEST(test_lines), TEST(test_leaves),	  TEST(test_before),	  TEST(test_forked),
+		TEST(test_ended), TEST(test_unread),	  TEST(test_pages),	  TEST(test_late),
+		TEST(test_away),  TEST(test_away_before), TEST(test_away_unread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,9 +42,9 @@ struct scan_request {
 #define WORDS	     4096
 
 /* What is no page also has entries that are no swap: pages that are being moved to another place,
- * guards, marks of userfaultfd. Their type is beyond those of swap areas, of which there are at most
- * 23 to 29, by configuration. Without CAP_SYS_ADMIN the kernel shows a type of 0. */
-#define WORD_TYPE(word) ((word) & 31)
+ * guards, marks of userfaultfd. Their type is beyond those of swap areas, of which there are at
+ * most 23 to 29, by configuration. Without CAP_SYS_ADMIN the kernel shows a type of 0. */
+#define WORD_TYPE(word) ((word)&31)
 #define TYPES_OF_SWAP	23
 
 /* A run takes 16 bytes; a process of 32 GiB in which every other page is resident has 4 million. */

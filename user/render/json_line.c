@@ -179,7 +179,8 @@ static int put_line_extras(FILE *out, const struct model *model, const struct mo
 		fputs(",\"away\":", out);
 		err = json_put(out, json_pack("{s:o, s:o}", "swapped_bytes",
 					      json_count(line->swapped_now_bytes), "gone_bytes",
-					      json_count(line->gone_bytes))) ?: err;
+					      json_count(line->gone_bytes)))
+			      ?: err;
 	}
 	return err;
 }

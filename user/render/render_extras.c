@@ -141,8 +141,8 @@ static uint64_t in_swap(const struct model *model, const struct model_process *p
 	for (size_t i = 0; i < process->line_count; i++)
 		sum += process->lines[i].swapped_now_bytes;
 	/* It is less if the process went on meanwhile. */
-	return sum + (process->swapped_unknown_bytes > 0 ? (uint64_t)process->swapped_unknown_bytes
-							 : 0);
+	return sum +
+	       (process->swapped_unknown_bytes > 0 ? (uint64_t)process->swapped_unknown_bytes : 0);
 }
 
 static void print_in_swap(FILE *out, const struct model *model, const struct model_process *process)
@@ -163,8 +163,7 @@ static void print_in_swap(FILE *out, const struct model *model, const struct mod
 	}
 }
 
-static bool has_in_swap(const struct model_process *process,
-			const uint64_t sums[PYMEM_EXTRA_COUNT])
+static bool has_in_swap(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
 	(void)sums;
 	return process->away_known && in_swap(NULL, process, NULL);

@@ -128,12 +128,12 @@ static int put_away(FILE *out, const struct model_process *process)
 		gone += process->lines[i].gone_bytes;
 	}
 	fputs(",\n   \"away\":", out);
-	return json_put(out, json_pack("{s:o, s:o, s:o}", "swapped_bytes",
-				       json_integer((int64_t)swapped +
-						    process->swapped_unknown_bytes),
-				       "swapped_unknown_bytes",
-				       json_integer(process->swapped_unknown_bytes), "gone_bytes",
-				       json_count(gone)));
+	return json_put(out,
+			json_pack("{s:o, s:o, s:o}", "swapped_bytes",
+				  json_integer((int64_t)swapped + process->swapped_unknown_bytes),
+				  "swapped_unknown_bytes",
+				  json_integer(process->swapped_unknown_bytes), "gone_bytes",
+				  json_count(gone)));
 }
 
 /* Writes "kernel_memory": the sum, by kind, and what is in no line. */

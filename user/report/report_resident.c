@@ -2,8 +2,8 @@
 /* Which lines touched the pages first that are resident now, or in swap, or were taken by others.
  *
  * Invariant, for each process for which this is known: resident bytes of its lines + those that
- * were there before + unknown ones = RSS at the end. The unknown ones are what the others leave. So it
- * is with what is in swap, of which nothing is known of before.
+ * were there before + unknown ones = RSS at the end. The unknown ones are what the others leave. So
+ * it is with what is in swap, of which nothing is known of before.
  */
 #include "report/report_parts.h"
 
@@ -155,6 +155,16 @@ static int note_reused(struct build *b, const struct model_process *p,
 	return 0;
 }
 
+/* What the line has touched first of what is resident, in swap, or may have been taken by others.
+ */
+static int64_t kept_of(const struct model_process *p, const struct model_line *line)
+{
+	if (!p->away_known)
+		return line->resident_bytes;
+	return line->resident_bytes +
+	       (int64_t)(line->swapped_now_bytes + model_taken_most(p, line));
+}
+
 /* Notes that the line that has grown most has few pages left that it touched first: they were given
  * back, and others have touched them since. So increments do not say who keeps memory now. */
 static int note_others(struct build *b, const struct model_process *p)
@@ -166,6 +176,9 @@ static int note_others(struct build *b, const struct model_process *p)
 		return 0;
 	if (line->resident_bytes >= line->increment_bytes / 2)
 		return note_reused(b, p, line);
+	/* Then nobody gave them back. */
+	if (kept_of(p, line) >= line->increment_bytes / 2)
+		return 0;
 	snprintf(text, sizeof(text),
 		 "of the %lld MiB that %.200s:%d has added, %lld MiB are resident as it touched "
 		 "them: ask pymem-bpf heap -p %d -d 30 who keeps memory",

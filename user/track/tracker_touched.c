@@ -11,8 +11,8 @@
  * may have taken it: its mapping is still the one in which it was touched, since a new one, and
  * MADV_DONTNEED, make all ids there new. But it may have gone in another way (the file became
  * shorter, the process itself reclaimed it), or have been mapped never, if a fault nearby had it
- * noted. So this is what others have taken of the stack at most. Of anonymous memory without page and
- * entry nothing is known: where a heap shrinks and grows again, ids stay.
+ * noted. So this is what others have taken of the stack at most. Of anonymous memory without page
+ * and entry nothing is known: where a heap shrinks and grows again, ids stay.
  *
  * What others took and what then came back is the stack's as before, and no more away. */
 #include <errno.h>
@@ -26,7 +26,8 @@
 #define LATE_PAGES (1 << 16) /* between two looks at the clock */
 #define REGION	   (1ull << PYMEM_TOUCHED_SHIFT)
 
-/* Regions of absent pages that are looked up in one image: 4 TiB. Each takes a microsecond or a few. */
+/* Regions of absent pages that are looked up in one image: 4 TiB. Each takes a microsecond or a
+ * few. */
 #define ABSENT_REGIONS_MOST (1u << 21)
 
 struct resident { /* what was resident when an image was attached; shared with its children */
@@ -345,7 +346,7 @@ static void forget_away(struct toucher *touchers)
 	struct toucher *t, *next;
 
 	HASH_ITER(hh, touchers, t, next)
-		t->touched.swapped_pages = t->touched.absent_pages = 0;
+	t->touched.swapped_pages = t->touched.absent_pages = 0;
 }
 
 /* What is not resident any more. If it can't be read, it is not known; what is resident is. */
