@@ -27,10 +27,10 @@ def lines_of(image, target):
             if row["file"] == target.path and row["line"] in numbers}
 
 
-def run(system, program, events, arguments=(), paused=None, before=()):
+def run(system, program, events, arguments=(), paused=None, before=(), options=()):
     """(truth, report, image) of a program, with these events."""
     with Target(list(before) + system.command, program, arguments=arguments) as target, \
-            Tool("-p", target.pid, "--events", events) as tool:
+            Tool("-p", target.pid, "--events", events, *options) as tool:
         tool.attached()
         truth = target.go((lambda: paused(target)) if paused else None)
         tool.polled()
@@ -135,9 +135,16 @@ def take(folder):
                 f.write(text)
 
 
-def check_external(system, path):
+def check_away(image):
+    """What lines have of it, and what none has, add up."""
+    away, rows = image["away"], [row["away"] for row in image["lines"] if "away" in row]
+    assert sum(row["swapped_bytes"] for row in rows) + away["swapped_unknown_bytes"] == away["swapped_bytes"], away
+    assert sum(row["gone_bytes"] for row in rows) == away["gone_bytes"], away
+
+
+def check_external(system, path, options=()):
     """We have the kernel reclaim the pages of a process that has mapped the file: it says how much is gone, and that it was
-    us. Returns how much that was."""
+    us. With --touched, that it was the line which had touched the file. Returns how much that was."""
     gone = []
 
     def reclaim(target):
@@ -147,7 +154,7 @@ def check_external(system, path):
 
     with limited(256 * MIB) as members:
         enter = ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', members]
-        truth, image, target = run(system, "taken", "external", (path,), reclaim, enter)
+        truth, image, target = run(system, "taken", "external", (path,), reclaim, enter, options)
     if gone[0] < MIB:
         return gone[0]
     taken = image["taken"]
@@ -159,12 +166,23 @@ def check_external(system, path):
         assert mine[0]["comm"] == f.read().strip()
     assert taken["bytes"] == -image["lost_bytes"]["other-task"]
     assert sum(one["bytes"] for one in taken["by"]) <= taken["bytes"]
+    if not options:
+        assert "away" not in image
+        return gone[0]
+    check_away(image)
+    # The line that read the file has all of it: this one, or the one in ctypes that it calls.
+    touched = [row["away"] for row in image["lines"]
+               if "away" in row and (row["function"] == "string_at" or row["file"] == target.path)]
+    assert sum(row["swapped_bytes"] for row in touched) == 0, touched
+    size = -(-os.path.getsize(path) // PAGE) * PAGE
+    assert sum(row["gone_bytes"] for row in touched) == size, (touched, gone, size)
     return gone[0]
 
 
-def test_external(system):
+@pytest.mark.parametrize("options", ((), ("--touched",)))
+def test_external(system, options):
     with file_of(16 * MIB) as path:
-        gone = check_external(system, path)
+        gone = check_external(system, path, options)
     if gone < MIB:
         pytest.skip("the kernel took nothing: %d bytes" % gone)
 
@@ -192,6 +210,34 @@ def test_swap(system, swap):
     """MADV_PAGEOUT puts pages to swap, faults bring half of them back, munmap frees the others: that brings nothing
     back."""
     check_swap(system)
+
+
+@pytest.mark.host
+def test_in_swap(system, swap):
+    check_in_swap(system)
+
+
+def check_in_swap(system):
+    """Of which lines it is what is in swap: those that touched it first, not that which put it there, nor that which read
+    some of it again. What was given back is of nobody."""
+    with Target(system.command, "in_swap") as target, \
+            Tool("-p", target.pid, "--events", "swap,external", "--touched") as tool:
+        tool.attached()
+        truth = target.go(tool.polled)
+        tool.process.send_signal(signal.SIGINT)
+        found = tool.report()
+        assert target.end() == 0
+    image = found.image(target.pid)
+    found.check_conservation(target.pid)
+    check_away(image)
+    lines = lines_of(image, target)
+    assert truth["whole"] > MIB, truth
+    for label in ("whole", "half"):
+        assert lines[label]["away"]["swapped_bytes"] == truth[label] > 0, (label, lines[label], truth)
+    for label in ("freed", "out", "back", "given"):
+        assert lines.get(label, {}).get("away", {"swapped_bytes": 0})["swapped_bytes"] == 0, (label, lines)
+    # In swap when it was attached, and touched by no line since.
+    assert image["away"]["swapped_unknown_bytes"] == truth["before"], (image["away"], truth)
 
 
 def check_swap(system):

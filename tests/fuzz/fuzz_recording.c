@@ -54,6 +54,7 @@ static const char *const changes[] = {
 	"DELETE FROM sample WHERE interval=?1%4",
 	"DELETE FROM interval WHERE id=?1%5",
 	"INSERT OR REPLACE INTO pss VALUES(?1%4,?2%4,?2,?1)",
+	"INSERT OR REPLACE INTO firsts VALUES(-(?1%4),?3)", /* what is away */
 };
 
 #define CHANGES (sizeof(changes) / sizeof(changes[0]))
@@ -91,7 +92,10 @@ static void fill(struct counts_table *table)
 	table_add_line(table, 1, 12, 5);
 	table->touched_count = 1;
 	table->touched[0] = (struct table_touched){
-		.resident = {.image = 1, .pages = 121, .before_pages = 100}, .pages = {7, 7, 7}};
+		.resident = {.image = 1, .pages = 121, .before_pages = 100, .away = true},
+		.pages = {7, 7, 7},
+		.swapped = {3},
+		.absent = {0, 5}};
 	table->firsts[0] = 20;
 }
 

@@ -236,6 +236,7 @@ def recordings():
     yield "more-figures", changed(1, 2, 1, row(2, 0, f0=1 << 30)) + changed(1, 3, 2, row(3, 1, f10=4, f15=4096))
     yield "facts", changed(2, 0, 0, facts_bytes())
     yield "touched", changed(3, 1, 0, packed(0, 200, 90, 100, 5, 0, 0, 1, 30)) + changed(4, 1, 0, packed(1, 0, 2, 1))
+    yield "away", changed(30, 1, 0, packed(1, 40, 2, 3, 0, 9))
     yield "texts", changed(5, 1, 0, b"/srv/a.py") + changed(19, 0, 0, b"host\x1b[2J")
     yield "frames", changed(7, 1, 2) + changed(8, -1, 1 << 40) + changed(9, 4, 2)
     yield "images", changed(10, 1 << 40, -1, b"a\0b\0\xff") + changed(12, 1700000001, 1700000002)

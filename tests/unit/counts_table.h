@@ -59,7 +59,8 @@ struct table_kernel { /* of the stack in that row of `stacks` */
 
 struct table_touched { /* what of an image is resident */
 	struct counts_resident resident;
-	uint64_t pages[TABLE_ROWS]; /* by row of `stacks`, touched by that one, of any image */
+	/* By row of `stacks`, touched by that one, of any image. */
+	uint64_t pages[TABLE_ROWS], swapped[TABLE_ROWS], absent[TABLE_ROWS];
 };
 
 struct counts_table {
@@ -372,14 +373,14 @@ struct table_toucher {
 	const struct counts_touched_reader *reader;
 	void *arg;
 	uint32_t image;
-	uint64_t pages;
+	struct counts_touched touched;
 };
 
 static inline int table_hand_toucher(const struct counts_stack *stack, void *arg)
 {
 	const struct table_toucher *t = arg;
 
-	return t->reader->stack(t->image, stack, t->pages, t->arg);
+	return t->reader->stack(t->image, stack, &t->touched, t->arg);
 }
 
 static inline int table_each_touched(void *self, const struct counts_touched_reader *reader,
@@ -394,8 +395,11 @@ static inline int table_each_touched(void *self, const struct counts_touched_rea
 		t.image = table->touched[i].resident.image;
 		err = reader->image(&table->touched[i].resident, arg);
 		for (j = 0; j < table->stack_count && !err; j++) {
-			t.pages = table->touched[i].pages[j];
-			if (t.pages)
+			t.touched = (struct counts_touched){table->touched[i].pages[j],
+							    table->touched[i].swapped[j],
+							    table->touched[i].absent[j]};
+			if (t.touched.resident_pages || t.touched.swapped_pages ||
+			    t.touched.absent_pages)
 				err = table_hand_stack(&table->stacks[j], table_hand_toucher, &t);
 		}
 	}

@@ -36,19 +36,27 @@ int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *roo
 	return 0;
 }
 
-int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count)
+int examiner_read_pages(pid_t pid, enum pagemap_kind kind, struct pagemap_run **runs, size_t *count)
 {
-	size_t bytes = fake_current->resident_count * sizeof(**runs);
+	const struct fake_away *away = &fake_current->away[kind == PAGEMAP_ABSENT];
+	const struct pagemap_run *from = &away->run;
+	int err = away->error;
 
 	(void)pid;
 	*runs = NULL;
-	*count = 0;
-	if (fake_current->resident_error)
-		return fake_current->resident_error;
-	*runs = malloc(bytes + 1);
+	*count = away->run.pages != 0;
+	if (kind == PAGEMAP_RESIDENT) {
+		from = fake_current->resident;
+		*count = fake_current->resident_count;
+		err = fake_current->resident_error;
+	}
+	if (err) {
+		*count = 0;
+		return err;
+	}
+	*runs = malloc(*count * sizeof(**runs) + 1);
 	assert_non_null(*runs);
-	memcpy(*runs, fake_current->resident, bytes);
-	*count = fake_current->resident_count;
+	memcpy(*runs, from, *count * sizeof(**runs));
 	return 0;
 }
 

@@ -86,6 +86,11 @@ struct session {
 	struct pagemap_run resident[16]; /* of any process */
 	size_t resident_count;
 	int resident_error; /* -errno */
+	/* The same of PAGEMAP_SWAPPED and PAGEMAP_ABSENT. */
+	struct fake_away {
+		struct pagemap_run run;
+		int error;
+	} away[2];
 	/* What the examiner finds in any process. 0: the Python; else -errno. */
 	int identify_error;
 	unsigned identified, described; /* how often these were asked for */
@@ -349,6 +354,12 @@ static inline void fake_reside(struct session *s, uint64_t address, uint64_t pag
 {
 	assert_true(s->resident_count < 16);
 	s->resident[s->resident_count++] = (struct pagemap_run){address, pages};
+}
+
+static inline void fake_away(struct session *s, enum pagemap_kind kind, uint64_t address,
+			     uint64_t pages)
+{
+	s->away[kind - PAGEMAP_SWAPPED].run = (struct pagemap_run){address, pages};
 }
 
 /* The number of entries in the tables that all images share. */

@@ -350,6 +350,23 @@ static inline void profile_fill_extras(struct profile *profile)
 		abort();
 }
 
+/* The same; of its first process it is known whose pages are in swap, and were taken at most. */
+static inline void profile_fill_away(struct profile *profile)
+{
+	struct model_process *p;
+
+	profile_fill_extras(profile);
+	p = profile->model->processes[0];
+	p->away_known = true;
+	p->swapped_unknown_bytes = 200 * PAGE;
+	for (size_t i = 0; i < 2; i++)
+		if (model_add_away(profile->model, p, p->stacks[i].frames, p->stacks[i].depth,
+				   7000 - 6000 * i, i ? 20000 : 30) != 0)
+			abort();
+	if (model_compute(profile->model) != 0)
+		abort();
+}
+
 /* Adds what a stack of the process brought into the page cache, in pages. */
 static inline void profile_add_cached(struct profile *profile, size_t stack, const char *path,
 				      uint64_t added, uint64_t gone, uint64_t unknown)

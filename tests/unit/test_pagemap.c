@@ -29,14 +29,14 @@ static char *map(int protection, int flags)
 	return at;
 }
 
-/* How many of the pages at `at` are told to be resident; none is told twice. */
-static uint64_t resident(const char *at)
+/* How many of the pages at `at` are told to be of the kind; none is told twice. */
+static uint64_t pages_of(const char *at, enum pagemap_kind kind)
 {
 	uint64_t start = (uintptr_t)at, end = start + PAGES * page, found = 0, last = 0;
 	struct pagemap_run *runs;
 	size_t count, i;
 
-	assert_int_equal(pagemap_resident(getpid(), &runs, &count), 0);
+	assert_int_equal(pagemap_read(getpid(), kind, &runs, &count), 0);
 	for (i = 0; i < count; i++) {
 		uint64_t from = runs[i].start, to = from + runs[i].pages * page;
 
@@ -48,6 +48,11 @@ static uint64_t resident(const char *at)
 	}
 	free(runs);
 	return found;
+}
+
+static uint64_t resident(const char *at)
+{
+	return pages_of(at, PAGEMAP_RESIDENT);
 }
 
 static void test_touched(void **state)
@@ -91,6 +96,35 @@ static void test_shared(void **state)
 	munmap(at, PAGES * page);
 }
 
+/* Of files and shared memory, what is not there; of other memory that is not told. */
+static void test_absent(void **state)
+{
+	char *at = map(PROT_READ | PROT_WRITE, MAP_SHARED),
+	     *own = map(PROT_READ | PROT_WRITE, MAP_PRIVATE);
+
+	(void)state;
+	assert_int_equal(pages_of(at, PAGEMAP_ABSENT), PAGES);
+	at[0] = at[3 * page] = at[63 * page] = 1;
+	assert_int_equal(pages_of(at, PAGEMAP_ABSENT), PAGES - 3);
+	assert_int_equal(pages_of(own, PAGEMAP_ABSENT), 0);
+	munmap(at, PAGES * page);
+	munmap(own, PAGES * page);
+}
+
+/* Guards have entries that look like those of swap. */
+static void test_guards(void **state)
+{
+	char *at = map(PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	int guarded;
+
+	(void)state;
+	memset(at, 1, PAGES * page);
+	guarded = madvise(at, 5 * page, 102 /* MADV_GUARD_INSTALL, since 6.13 */);
+	assert_int_equal(pages_of(at, PAGEMAP_SWAPPED), 0);
+	assert_int_equal(resident(at), guarded ? PAGES : PAGES - 5);
+	munmap(at, PAGES * page);
+}
+
 /* So many runs that they come in several answers. */
 static void test_many_runs(void **state)
 {
@@ -104,7 +138,7 @@ static void test_many_runs(void **state)
 	madvise(at, 2 * count * page, MADV_NOHUGEPAGE);
 	for (i = 0; i < count; i++)
 		at[2 * i * page] = 1;
-	assert_int_equal(pagemap_resident(getpid(), &runs, &runs_count), 0);
+	assert_int_equal(pagemap_read(getpid(), PAGEMAP_RESIDENT, &runs, &runs_count), 0);
 	for (i = 0; i < runs_count; i++)
 		found += runs[i].start >= (uintptr_t)at &&
 			 runs[i].start < (uintptr_t)(at + 2 * count * page) && runs[i].pages == 1;
@@ -123,7 +157,7 @@ static void test_gone(void **state)
 	if (!child)
 		_exit(0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	assert_int_equal(pagemap_resident(child, &runs, &count), -ESRCH);
+	assert_int_equal(pagemap_read(child, PAGEMAP_RESIDENT, &runs, &count), -ESRCH);
 	assert_null(runs);
 	assert_int_equal(count, 0);
 }
@@ -133,7 +167,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_touched), cmocka_unit_test(test_zeros),
 		cmocka_unit_test(test_shared),	cmocka_unit_test(test_many_runs),
-		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_gone),	cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_guards),
 	};
 
 	page = (size_t)sysconf(_SC_PAGESIZE);

@@ -495,8 +495,43 @@ static void test_touched(void **state)
 	run_tick(run, 1);
 	run_end(run, 1);
 	assert_true(run_process(run->model, 1)->resident_known);
+	assert_false(run_process(run->model, 1)->away_known);
 	run_same(run);
 	assert_true(recording_about(run->recording)->touched);
+}
+
+/* What was touched, and is not resident any more; also of a line that has nothing resident. */
+static void test_away(void **state)
+{
+	const struct recorder_options options = {.touched = true};
+	struct run *run = *state;
+	const struct model_process *p;
+	uint64_t swapped = 0, gone = 0;
+
+	run_begin(run, &options);
+	give_image(run, 1);
+	give_image(run, 2);
+	table_add_stack(&run->table, 1, 10, 2, 5);
+	table_add_stack(&run->table, 1, 20, 1, 5);
+	run->table.touched_count = 2;
+	run->table.touched[0] = (struct table_touched){
+		.resident = {.image = 1, .pages = 115, .line_pages = 5, .away = true},
+		.pages = {5},
+		.swapped = {0, 7},
+		.absent = {3, 40}};
+	/* Nothing of it is away, and that is known. */
+	run->table.touched[1] = (struct table_touched){.resident = {.image = 2, .away = true}};
+	run_tick(run, 1);
+	run_end(run, 1);
+	run_same(run);
+	p = run_process(run->model, 1);
+	assert_true(p->away_known && run_process(run->model, 2)->away_known);
+	for (size_t i = 0; i < p->line_count; i++) {
+		swapped += p->lines[i].swapped_now_bytes;
+		gone += p->lines[i].gone_bytes;
+	}
+	assert_int_equal(swapped, 7 * run->model->page_size);
+	assert_int_equal(gone, 43 * run->model->page_size);
 }
 
 /* All that a report tells beside figures. */
@@ -669,15 +704,25 @@ int main(void)
 {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, run_setup, run_teardown)
 	const struct CMUnitTest tests[] = {
-		RUN(test_several_ticks), RUN(test_ended),
-		RUN(test_late),		 RUN(test_thread_of_taken),
-		RUN(test_pending),	 RUN(test_resolved_later),
-		RUN(test_unresolved),	 RUN(test_lines),
-		RUN(test_touched),	 RUN(test_facts),
-		RUN(test_gone),		 RUN(test_no_end),
-		RUN(test_empty_stack),	 RUN(test_while_recording),
-		RUN(test_threads),	 RUN(test_extras),
-		RUN(test_stalls),	 RUN(test_cached),
+		RUN(test_several_ticks),
+		RUN(test_ended),
+		RUN(test_late),
+		RUN(test_thread_of_taken),
+		RUN(test_pending),
+		RUN(test_resolved_later),
+		RUN(test_unresolved),
+		RUN(test_lines),
+		RUN(test_touched),
+		RUN(test_away),
+		RUN(test_facts),
+		RUN(test_gone),
+		RUN(test_no_end),
+		RUN(test_empty_stack),
+		RUN(test_while_recording),
+		RUN(test_threads),
+		RUN(test_extras),
+		RUN(test_stalls),
+		RUN(test_cached),
 		RUN(test_kernel),
 	};
 

@@ -95,6 +95,7 @@ static const struct golden {
 	{"functions.json", "json", false, {0}},
 	{"functions.csv", "csv", false, {0}},
 	{"extras.json", "json", false, {.sort = MODEL_SORT_GROWN}},
+	{"away.json", "json", false, {.sort = MODEL_SORT_GROWN}},
 	{"cached.json", "json", false, {.sort = MODEL_SORT_CACHED}},
 	{"cached.csv", "csv", false, {.sort = MODEL_SORT_CACHED}},
 	{"table-kernel-120.txt",
@@ -190,6 +191,8 @@ static void test_goldens(void **state)
 			profile_fill_memory(&profile);
 		else if (strstr(goldens[i].name, "functions"))
 			profile_fill_functions(&profile);
+		else if (strstr(goldens[i].name, "away"))
+			profile_fill_away(&profile);
 		else if (strstr(goldens[i].name, "extras"))
 			profile_fill_extras(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_CACHED)

@@ -216,6 +216,12 @@ static void fill_cached(struct profile *profile)
 	profile_fill_cached(profile);
 }
 
+static void fill_away(struct profile *profile)
+{
+	profile_init(profile);
+	profile_fill_away(profile);
+}
+
 static void fill_extras(struct profile *profile)
 {
 	profile_init(profile);
@@ -241,6 +247,7 @@ static const struct golden more_goldens[] = {
 	{"answer-kernel-120.txt", fill_kernel, {.top = 20, .width = 120}, false},
 	{"answer-cached-120.txt", fill_cached, {.top = 20, .width = 120}, false},
 	{"answer-extras-120.txt", fill_extras, {.top = 20, .width = 120}, false},
+	{"answer-away-120.txt", fill_away, {.top = 20, .width = 120}, false},
 	{"answer-hostile-100.txt", fill_hostile, {.top = 20, .width = 100}, false},
 	{"answer-hostile-20.txt", fill_hostile, {.top = 20, .width = 20}, false},
 };

@@ -147,6 +147,32 @@ static void test_undelivered(void **state)
 	assert_int_equal(p->resident_unknown_bytes, (RSS - 10) * g->page);
 }
 
+/* In swap: the lines and the rest are what it has there. Taken: no line has more than others took.
+ */
+static void test_away(void **state)
+{
+	struct given *g = *state;
+	struct table_touched *touched = give_image(g, 1);
+	const struct model_process *p;
+	int64_t sum;
+
+	g->table.images[0].record.now_pages[PYMEM_SWAP] = 50;
+	g->table.images[0].record.lost_extras[PYMEM_EXTRA_TAKEN] = 20;
+	table_add_stack(&g->table, 1, 10, 1, 0);
+	touched->swapped[0] = 30;
+	touched->absent[0] = 25;
+	assert_false(process(report_build(g->report, true), 1)->away_known);
+	touched->resident.away = true;
+	p = process(report_build(g->report, true), 1);
+	assert_true(p->away_known && p->line_count == 1);
+	assert_sum(g, p);
+	sum = (int64_t)p->lines[0].swapped_now_bytes + p->swapped_unknown_bytes;
+	assert_int_equal(sum, p->swap_end_bytes);
+	assert_int_equal(p->swapped_unknown_bytes, 20 * g->page);
+	assert_int_equal(p->lines[0].gone_bytes, 25 * g->page);
+	assert_int_equal(model_taken_most(p, &p->lines[0]), 20 * g->page);
+}
+
 /* It went on while its pages were looked at: the sum holds, and the rest is negative. */
 static void test_changed_meanwhile(void **state)
 {
@@ -225,6 +251,11 @@ static void test_asks_for_heap(void **state)
 	touched->pages[0] = 60;
 	model = report_build(g->report, true);
 	assert_true(has_note(model, "pymem-bpf heap -p 1001 -d 30"));
+	/* What is in swap nobody gave back. */
+	touched->resident.away = true;
+	touched->swapped[0] = (uint64_t)pages;
+	assert_false(has_note(report_build(g->report, true), "pymem-bpf heap"));
+	touched->swapped[0] = 0;
 	touched->pages[0] = RSS;
 	g->table.stacks[0].counters.pages[PYMEM_ANON] = RSS;
 	model = report_build(g->report, true);
@@ -281,6 +312,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_inherited, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_undelivered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_noted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_notes, setup, teardown),

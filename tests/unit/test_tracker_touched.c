@@ -12,7 +12,7 @@ struct heard {
 	struct heard_stack {
 		uint32_t image;
 		int line;
-		uint64_t pages;
+		struct counts_touched touched;
 	} stacks[16];
 	size_t stack_count;
 };
@@ -25,20 +25,22 @@ static int hear_image(const struct counts_resident *resident, void *arg)
 	return 0;
 }
 
-static int hear_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg)
+static int hear_stack(uint32_t image, const struct counts_stack *stack,
+		      const struct counts_touched *touched, void *arg)
 {
 	struct heard *h = arg;
 
 	h->stacks[h->stack_count++] =
-		(struct heard_stack){image, stack->depth ? stack->frames[0].line : 0, pages};
+		(struct heard_stack){image, stack->depth ? stack->frames[0].line : 0, *touched};
 	return 0;
 }
 
-static struct heard hear(struct given *g)
+static struct heard hear_of(struct given *g, bool away)
 {
-	static const struct counts_touched_reader reader = {
+	const struct counts_touched_reader reader = {
 		.image = hear_image,
 		.stack = hear_stack,
+		.away = away,
 	};
 	struct heard h = {};
 
@@ -47,12 +49,22 @@ static struct heard hear(struct given *g)
 	return h;
 }
 
-static uint64_t heard_pages(const struct heard *h, uint32_t image, int line)
+static struct heard hear(struct given *g)
+{
+	return hear_of(g, false);
+}
+
+static struct counts_touched heard_of(const struct heard *h, uint32_t image, int line)
 {
 	for (size_t i = 0; i < h->stack_count; i++)
 		if (h->stacks[i].image == image && h->stacks[i].line == line)
-			return h->stacks[i].pages;
-	return 0;
+			return h->stacks[i].touched;
+	return (struct counts_touched){};
+}
+
+static uint64_t heard_pages(const struct heard *h, uint32_t image, int line)
+{
+	return heard_of(h, image, line).resident_pages;
 }
 
 /* The image's only directory is `dir`; its stack on `line` has the id `line`. */
@@ -237,7 +249,7 @@ static bool is_late(void *arg)
 
 static struct heard hear_in_time(struct given *g, unsigned looks)
 {
-	static const struct counts_touched_reader reader = {hear_image, hear_stack, is_late};
+	static const struct counts_touched_reader reader = {hear_image, hear_stack, is_late, true};
 	struct heard h = {};
 
 	poll_all(g);
@@ -287,6 +299,88 @@ static void test_late(void **state)
 	assert_int_equal(heard_pages(&h, g->self, 5), 2);
 }
 
+/* What is in swap, and what is gone: of the line that touched it first. */
+static void test_away(void **state)
+{
+	struct given *g = *state;
+	struct heard h;
+
+	give(g, g->self, 1, 5);
+	give(g, g->self, 1, 6);
+	g->session->extras = PYMEM_EXTRA_SWAP;
+	fake_reside(g->session, AT, 2);
+	tracker_note_resident(&g->tracker, image(g, g->self));
+	fake_touch(g->session, 1, AT, 1, 5);
+	fake_touch(g->session, 1, AT + 10 * PAGES, 6, 5);
+	fake_touch(g->session, 1, AT + 16 * PAGES, 1, PYMEM_TOUCHED_LOST);
+	fake_touch(g->session, 1, AT + 509 * PAGES, 3, PYMEM_TOUCHED_NEW);
+	fake_touch(g->session, 1, AT + 511 * PAGES, 1, 5);
+	fake_touch(g->session, 1, AT + 512 * PAGES, 3, 6 | PYMEM_TOUCHED_AROUND);
+	fake_away(g->session, PAGEMAP_SWAPPED, AT + 8 * PAGES, 10);
+	/* It begins in a region without a leaf, and ends in another one. */
+	fake_away(g->session, PAGEMAP_ABSENT, AT - 600 * PAGES, 600 + 512 + 2 + 600);
+	h = hear_of(g, true);
+	assert_true(h.of[0].away);
+	assert_int_equal(h.of[0].pages, 2);
+	assert_int_equal(heard_of(&h, g->self, 5).resident_pages, 1);
+	assert_int_equal(heard_of(&h, g->self, 5).swapped_pages, 6);
+	assert_int_equal(heard_of(&h, g->self, 5).absent_pages, 8);
+	assert_int_equal(heard_of(&h, g->self, 6).swapped_pages, 0);
+	assert_int_equal(heard_of(&h, g->self, 6).absent_pages, 3);
+	/* Each asking counts anew; and not unless it is wanted. */
+	h = hear_of(g, true);
+	assert_int_equal(heard_of(&h, g->self, 5).swapped_pages, 6);
+	h = hear(g);
+	assert_false(h.of[0].away);
+	assert_int_equal(heard_of(&h, g->self, 5).swapped_pages, 0);
+	assert_int_equal(h.stack_count, 1);
+}
+
+/* What was there before and what a fault may have mapped beside its page: in swap it was there
+ * before, and gone it is the line's at most. */
+static void test_away_before(void **state)
+{
+	struct given *g = *state;
+	struct heard h;
+
+	give(g, g->self, 1, 5);
+	g->session->extras = PYMEM_EXTRA_EXTERNAL;
+	fake_reside(g->session, AT, 8);
+	tracker_note_resident(&g->tracker, image(g, g->self));
+	fake_touch(g->session, 1, AT, 4, 5 | PYMEM_TOUCHED_AROUND);
+	fake_away(g->session, PAGEMAP_SWAPPED, AT, 3);
+	fake_away(g->session, PAGEMAP_ABSENT, AT, 3);
+	h = hear_of(g, true);
+	assert_int_equal(heard_of(&h, g->self, 5).swapped_pages, 0);
+	assert_int_equal(heard_of(&h, g->self, 5).absent_pages, 3);
+}
+
+/* If one of the two can't be read, or neither is counted, nothing is known of either; of what is
+ * resident it is. */
+static void test_away_unread(void **state)
+{
+	struct given *g = *state;
+	struct heard h;
+
+	give(g, g->self, 1, 5);
+	fake_touch(g->session, 1, AT, 4, 5);
+	fake_reside(g->session, AT, 1);
+	fake_away(g->session, PAGEMAP_SWAPPED, AT + PAGES, 1);
+	assert_false(hear_of(g, true).of[0].away);
+	g->session->extras = PYMEM_EXTRA_SWAP;
+	assert_true(hear_of(g, true).of[0].away);
+	g->session->away[1].error = -EFBIG;
+	h = hear_of(g, true);
+	assert_int_equal(h.of[0].error, 0);
+	assert_false(h.of[0].away);
+	assert_int_equal(heard_pages(&h, g->self, 5), 1);
+	assert_int_equal(heard_of(&h, g->self, 5).swapped_pages, 0);
+	/* More of a file is mapped than can be looked through. */
+	g->session->away[1].error = 0;
+	fake_away(g->session, PAGEMAP_ABSENT, 1ull << 44, 3ull << 30);
+	assert_false(hear_of(g, true).of[0].away);
+}
+
 struct pages {
 	uint64_t sum, known, before;
 	uint64_t last;
@@ -333,8 +427,9 @@ static void test_pages(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_lines), TEST(test_leaves), TEST(test_before), TEST(test_forked),
-		TEST(test_ended), TEST(test_unread), TEST(test_pages),	TEST(test_late),
+		TEST(test_lines), TEST(test_leaves),	  TEST(test_before),	  TEST(test_forked),
+		TEST(test_ended), TEST(test_unread),	  TEST(test_pages),	  TEST(test_late),
+		TEST(test_away),  TEST(test_away_before), TEST(test_away_unread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,16 +222,16 @@ def damages(report):
             )
     for key in set(report) - {"control_groups", "groups", "ended"}:
         yield f"no {key}", damaged(report, lambda r, k=key: r.pop(k))
-    for key in set(process) - {"page_cache", "cached_files", "huge", "swap", "taken", "kernel_memory"}:
+    for key in set(process) - {"page_cache", "cached_files", "huge", "swap", "taken", "away", "kernel_memory"}:
         yield f"process: no {key}", damaged(report, lambda r, k=key: r["processes"][0].pop(k))
     for key in process.get("page_cache", ()):
         yield f"page cache: no {key}", damaged(report, lambda r, k=key: r["processes"][0]["page_cache"].pop(k))
     for key in (process.get("cached_files") or [()])[0]:
         yield f"file: no {key}", damaged(report, lambda r, k=key: r["processes"][0]["cached_files"][0].pop(k))
-    for name in ("huge", "swap", "taken", "kernel_memory"):
+    for name in ("huge", "swap", "taken", "away", "kernel_memory"):
         for key in process.get(name, ()):
             yield f"{name}: no {key}", damaged(report, lambda r, n=name, k=key: r["processes"][0][n].pop(k))
-    for key in set(process["lines"][0]) - {"vm_calls", "stall_kinds", "huge", "swap", "kernel_kinds"}:
+    for key in set(process["lines"][0]) - {"vm_calls", "stall_kinds", "huge", "swap", "away", "kernel_kinds"}:
         yield f"line: no {key}", damaged(report, lambda r, k=key: r["processes"][0]["lines"][0].pop(k))
         yield f"line: {key} is a list", damaged(
             report, lambda r, k=key: r["processes"][0]["lines"][0].update({k: []})

@@ -175,6 +175,7 @@ def swapped():
     with swap(), tempfile.TemporaryDirectory() as folder:
         test_extras.check_swap(system)
         test_extras.check_swap_stacks(system, pathlib.Path(folder))
+        test_extras.check_in_swap(system)
 
 
 def reclaims():
@@ -195,7 +196,7 @@ def memory_high():
 def taken():
     """What another task reclaims of a program, and that it was this one."""
     with_memory()
-    gone = test_extras.check_external(types.SimpleNamespace(command=PYTHON), library(16 << 20))
+    gone = test_extras.check_external(types.SimpleNamespace(command=PYTHON), library(16 << 20), ("--touched",))
     assert gone >= 1 << 20, "the kernel took %d bytes" % gone
     comment("taken: %d bytes" % gone)
 

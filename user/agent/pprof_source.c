@@ -368,18 +368,18 @@ static bool kept_late(void *arg)
 	return clock_ns(CLOCK_MONOTONIC) > k->end_ns;
 }
 
-static int kept_touched_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages,
-			      void *arg)
+static int kept_touched_stack(uint32_t image, const struct counts_stack *stack,
+			      const struct counts_touched *touched, void *arg)
 {
 	const struct kept *k = arg;
 
-	return k->touched->stack(image, stack, pages, k->arg);
+	return k->touched->stack(image, stack, touched, k->arg);
 }
 
 static int kept_each_touched(void *self, const struct counts_touched_reader *reader, void *arg)
 {
 	static const struct counts_touched_reader passing = {kept_resident, kept_touched_stack,
-							     kept_late};
+							     kept_late, false};
 	struct kept *k = self;
 	int err;
 

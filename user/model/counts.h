@@ -260,17 +260,32 @@ struct counts_resident {
 	int64_t unplaced_pages; /* became resident while it was watched, at an unknown address */
 	uint64_t refused_pages; /* touched when there was no room in the table */
 	bool cut; /* what was touched before it was forked is not known: too many forks */
+	/* Pages that stacks touched first and that are not resident any more are passed on, too. */
+	bool away;
+};
+
+/* Pages of an image that a stack touched first. */
+struct counts_touched {
+	uint64_t resident_pages;
+	uint64_t swapped_pages; /* in swap now */
+	/* Of files and shared memory that are still mapped: not there any more. At most, since a
+	 * fault may have mapped fewer pages than it is noted for. */
+	uint64_t absent_pages;
 };
 
 /* Functions of a report for counts_ops.each_touched: for each image, then for each stack that
- * touched pages of it. 0 or -errno, which ends the reading. */
+ * touched pages of it, which may come twice: then its figures add up. 0 or -errno, which ends the
+ * reading. */
 struct counts_touched_reader {
 	int (*image)(const struct counts_resident *resident, void *arg);
-	int (*stack)(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg);
+	int (*stack)(uint32_t image, const struct counts_stack *stack,
+		     const struct counts_touched *touched, void *arg);
 	/* Optional (NULL). Asked before each image and now and then within one: true ends the
 	 * reading, with -ETIME. The image that was being read has that error. The next reading with
 	 * such a function begins with those that were not reached. */
 	bool (*late)(void *arg);
+	/* What is not resident any more is wanted, too, if swap or what others take is counted. */
+	bool away;
 };
 
 /* Called for some places of 16 KiB at which a pool of Python's allocator begins. `stack` put

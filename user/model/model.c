@@ -329,6 +329,23 @@ int model_add_resident(struct model *model, struct model_process *process,
 	return 0;
 }
 
+int model_add_away(struct model *model, struct model_process *process,
+		   const struct model_location *const *frames, unsigned depth,
+		   uint64_t swapped_pages, uint64_t gone_pages)
+{
+	struct process *inner = process_of(process);
+	ssize_t index;
+
+	if (!depth)
+		return -EINVAL;
+	index = model_take_stack(book_of(model), inner, frames, depth);
+	if (index < 0)
+		return index;
+	inner->extras[index].swapped_pages += swapped_pages;
+	inner->extras[index].gone_pages += gone_pages;
+	return 0;
+}
+
 void model_stalls(const struct model_process *process, uint64_t *stalls, uint64_t *ns)
 {
 	*stalls = process->lost_stalls;

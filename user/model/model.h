@@ -59,6 +59,10 @@ struct model_line {
 	uint64_t grown_bytes, freed_bytes; /* the two halves of increment_bytes */
 	/* Resident now, and touched first by this line; -1: unknown. */
 	int64_t resident_bytes;
+	/* Touched first by this line, and not resident any more: in swap now; and of files and
+	 * shared memory, gone: what others took of it is no more than that, and no more than they
+	 * took at all (model_taken_most()). 0 if it is unknown. */
+	uint64_t swapped_now_bytes, gone_bytes;
 	/* Highest RSS seen while the line, or something it called, ran; -1: unknown, in a part of a
 	 * recording, because it was as high before. */
 	int64_t peak_bytes;
@@ -191,6 +195,10 @@ struct model_process {
 	 * while its pages were looked at, resident_unknown_bytes may be negative. */
 	bool resident_known; /* else the others are -1 */
 	int64_t resident_before_bytes, resident_unknown_bytes;
+	/* The lines' swapped_now_bytes and this one add up to swap_end_bytes. It may be negative,
+	 * too. */
+	bool away_known; /* else it is 0 */
+	int64_t swapped_unknown_bytes;
 	/* At the end, with each page divided by the number of its users; -1: unknown. */
 	int64_t pss_bytes;
 	bool exited;
@@ -419,6 +427,11 @@ int model_add_part(struct model *model, struct model_process *process,
 int model_add_resident(struct model *model, struct model_process *process,
 		       const struct model_location *const *frames, unsigned depth, uint64_t pages);
 
+/* The same of pages that are in swap now, and of model_line.gone_bytes. */
+int model_add_away(struct model *model, struct model_process *process,
+		   const struct model_location *const *frames, unsigned depth,
+		   uint64_t swapped_pages, uint64_t gone_pages);
+
 /* Adds what the stack with these frames brought into the page cache of a file. `depth` 0: it is in
  * no line, because of `loss`. `path` NULL: one of the files for which there was no room. Amounts of
  * calls with the same frames, path and `deleted` add up. 0 or -ENOMEM. */
@@ -560,6 +573,10 @@ uint64_t model_extra(const struct model_process *process, enum pymem_extra extra
  * when they did, at most. Bytes. */
 uint64_t model_huge_bytes(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT]);
 uint64_t model_huge_untouched(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT]);
+
+/* What others have taken at most of what the line had touched first, of files and shared memory, in
+ * bytes. Needs model_process.away_known, and that it was counted what others take. */
+uint64_t model_taken_most(const struct model_process *process, const struct model_line *line);
 
 /* The sum of the process's lost_bytes. */
 int64_t model_lost_bytes(const struct model_process *process);

@@ -42,6 +42,13 @@ uint64_t model_extra(const struct model_process *process, enum pymem_extra extra
 	return sum;
 }
 
+uint64_t model_taken_most(const struct model_process *process, const struct model_line *line)
+{
+	uint64_t all = model_extra(process, PYMEM_EXTRA_TAKEN);
+
+	return line->gone_bytes < all ? line->gone_bytes : all;
+}
+
 uint64_t model_huge_bytes(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
 {
 	return extras[PYMEM_EXTRA_HUGE_PAGES] * model->huge_page_bytes +

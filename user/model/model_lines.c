@@ -152,6 +152,8 @@ static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
 		model_add_extras(&s->book->pub, line->extras, extra->vmcalls->extras);
 	if (s->process->resident_known)
 		line->resident_bytes += extra->resident_pages * page;
+	line->swapped_now_bytes += extra->swapped_pages * page;
+	line->gone_bytes += extra->gone_pages * page;
 	model_add_amounts(&line->cached, &extra->cached);
 	if (model_take_kernel(&line->kernel, extra->kernel))
 		return -ENOMEM;

@@ -27,7 +27,7 @@ struct location {
 struct stack_extra {
 	struct pymem_vmcalls *vmcalls; /* NULL: none */
 	struct pymem_kernel *kernel;   /* NULL: none */
-	uint64_t resident_pages;
+	uint64_t resident_pages, swapped_pages, gone_pages;
 	uint64_t peak_before_pages;
 	struct model_cache_amounts cached;
 };

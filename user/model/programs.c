@@ -171,6 +171,8 @@ int model_sum_line(struct model_line *line, const struct model_line *more)
 		line->resident_bytes = -1;
 	else
 		line->resident_bytes += more->resident_bytes;
+	line->swapped_now_bytes += more->swapped_now_bytes;
+	line->gone_bytes += more->gone_bytes;
 	if (more->occurrences > 0)
 		line->occurrences = larger(line->occurrences, 0) + more->occurrences;
 	line->run_bytes += more->run_bytes;
@@ -292,6 +294,8 @@ void model_sum_process(struct model_process *sum, const struct model_process *mo
 	sum->resident_known = sum->resident_known && more->resident_known;
 	sum->resident_before_bytes += more->resident_before_bytes;
 	sum->resident_unknown_bytes += more->resident_unknown_bytes;
+	sum->away_known = sum->away_known && more->away_known;
+	sum->swapped_unknown_bytes += more->swapped_unknown_bytes;
 	sum->exited = sum->exited && more->exited;
 	sum->truncated_stacks += more->truncated_stacks;
 	sum->lost_faults += more->lost_faults;

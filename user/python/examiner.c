@@ -93,9 +93,9 @@ int examiner_read_rollup(pid_t pid, struct proc_rollup *rollup)
 	return proc_rollup_parse(text, rollup);
 }
 
-int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count)
+int examiner_read_pages(pid_t pid, enum pagemap_kind kind, struct pagemap_run **runs, size_t *count)
 {
-	struct wire_message request = {.head.op = WIRE_PAGES}, answer;
+	struct wire_message request = {.head = {.op = WIRE_PAGES, .a = kind}}, answer;
 	int err = examiner_ask_about(pid, &request, &answer);
 
 	*runs = NULL;

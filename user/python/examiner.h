@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "os/pagemap.h"
 #include "python/probe_file.h"
 #include "python/py_collector.h"
 #include "os/proc.h"
@@ -69,9 +70,9 @@ int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_f
 /* probe_file_open_program() in the examiner, for `pid`, which is about to execute it. */
 int examiner_find_program(pid_t pid, const char *program, unsigned needs, struct probe_file *file);
 
-/* pagemap_resident() in the examiner. */
-struct pagemap_run;
-int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count);
+/* pagemap_read() in the examiner. */
+int examiner_read_pages(pid_t pid, enum pagemap_kind kind, struct pagemap_run **runs,
+			size_t *count);
 
 /* proc_file_read() in the examiner, which has the right to read files of other owners. */
 ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max);

@@ -171,7 +171,8 @@ static int do_pages(int fd, struct wire_message *answer)
 	size_t count;
 	int err;
 
-	answer->head.result = pagemap_resident(answer->head.pid, &runs, &count);
+	answer->head.result =
+		pagemap_read(answer->head.pid, (enum pagemap_kind)answer->head.a, &runs, &count);
 	err = reply(fd, answer, runs, count * sizeof(*runs));
 	free(runs);
 	return err;

@@ -22,7 +22,7 @@ enum wire_op {
 	WIRE_SOURCE,
 	WIRE_PROBES,	  /* a: device, b: inode; answer: struct probe_file and its descriptor */
 	WIRE_PROGRAM,	  /* a: enum probe_file_needs, body: name; answer: as of WIRE_PROBES */
-	WIRE_PAGES,	  /* answer: array of struct pagemap_run */
+	WIRE_PAGES,	  /* a: enum pagemap_kind; answer: array of struct pagemap_run */
 	WIRE_COLLECTOR,	  /* answer: where it counts collections: struct wire_collector */
 	WIRE_COLLECTIONS, /* body: struct wire_counter of each process; answer: struct wire_counts
 			     of each */

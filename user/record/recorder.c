@@ -406,6 +406,7 @@ void recorder_free(struct recorder *r)
 	free(r->facts.bytes);
 	free(r->last_facts.bytes);
 	free(r->touched.bytes);
+	free(r->away.bytes);
 	free(r->firsts.bytes);
 	free(r);
 }

@@ -173,12 +173,18 @@ struct passing_touched {
 
 static void write_touched(struct recorder *r)
 {
-	if (!r->touched.size)
-		return;
-	record_db_int(&r->db, RECORD_TOUCHED, 1, r->touched_image);
-	record_db_bytes(&r->db, RECORD_TOUCHED, 2, r->touched.bytes, r->touched.size);
-	record_db_step(&r->db, RECORD_TOUCHED);
-	r->touched.size = 0;
+	if (r->touched.size) {
+		record_db_int(&r->db, RECORD_TOUCHED, 1, r->touched_image);
+		record_db_bytes(&r->db, RECORD_TOUCHED, 2, r->touched.bytes, r->touched.size);
+		record_db_step(&r->db, RECORD_TOUCHED);
+	}
+	/* Programs before 0.2.0 accept no other tables, and do not look for such an image here. */
+	if (r->touched.size && r->touched_away) {
+		record_db_int(&r->db, RECORD_FIRSTS, 1, -(int64_t)r->touched_image);
+		record_db_bytes(&r->db, RECORD_FIRSTS, 2, r->away.bytes, r->away.size);
+		record_db_step(&r->db, RECORD_FIRSTS);
+	}
+	r->touched.size = r->away.size = 0;
 }
 
 static int pass_resident(const struct counts_resident *resident, void *arg)
@@ -190,6 +196,7 @@ static int pass_resident(const struct counts_resident *resident, void *arg)
 	if (r->final) {
 		write_touched(r);
 		r->touched_image = resident->image;
+		r->touched_away = resident->away;
 		amounts_put_number(to, (uint64_t)-resident->error);
 		amounts_put_number(to, resident->pages);
 		amounts_put_number(to, resident->line_pages);
@@ -201,23 +208,33 @@ static int pass_resident(const struct counts_resident *resident, void *arg)
 	return p->reader->image(resident, p->arg);
 }
 
-static int pass_touched_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages,
-			      void *arg)
+static int pass_touched_stack(uint32_t image, const struct counts_stack *stack,
+			      const struct counts_touched *touched, void *arg)
 {
 	struct passing_touched *p = arg;
 
 	if (p->r->final && stack->depth) {
-		amounts_put_number(&p->r->touched, names_stack(&p->r->names, &p->r->db, stack));
-		amounts_put_number(&p->r->touched, pages);
+		uint64_t node = names_stack(&p->r->names, &p->r->db, stack);
+
+		if (touched->resident_pages) {
+			amounts_put_number(&p->r->touched, node);
+			amounts_put_number(&p->r->touched, touched->resident_pages);
+		}
+		if (touched->swapped_pages || touched->absent_pages) {
+			amounts_put_number(&p->r->away, node);
+			amounts_put_number(&p->r->away, touched->swapped_pages);
+			amounts_put_number(&p->r->away, touched->absent_pages);
+		}
 	}
-	return p->reader->stack(image, stack, pages, p->arg);
+	return p->reader->stack(image, stack, touched, p->arg);
 }
 
 static int pass_each_touched(void *self, const struct counts_touched_reader *reader, void *arg)
 {
-	static const struct counts_touched_reader between = {
+	const struct counts_touched_reader between = {
 		.image = pass_resident,
 		.stack = pass_touched_stack,
+		.away = reader->away,
 	};
 	struct recorder *r = self;
 	struct passing_touched p = {r, reader, arg};

@@ -280,8 +280,9 @@ struct recorder {
 	unsigned turns; /* seconds of the interval, 1 to 60: for what takes turns each second */
 	unsigned ungathered;	     /* seconds of intervals since old ones were put together */
 	struct amounts_buffer parts; /* of the interval that is written */
-	struct amounts_buffer facts, last_facts, touched, firsts;
+	struct amounts_buffer facts, last_facts, touched, away, firsts;
 	uint32_t touched_image;
+	bool touched_away; /* of that image it is known what is not resident any more */
 	struct recorder_sizes sizes;
 	/* recorder_sources.c */
 	struct rec_source *sources, *unread;

@@ -293,6 +293,47 @@ struct touching {
 	void *arg;
 };
 
+struct playing_away {
+	const struct touching *touching;
+	uint32_t image;
+};
+
+static int note_away(sqlite3_stmt *row, void *arg)
+{
+	(void)row;
+	*(bool *)arg = true;
+	return 0;
+}
+
+static int play_away(sqlite3_stmt *row, void *arg)
+{
+	const struct playing_away *away = arg;
+	const struct touching *t = away->touching;
+	struct recording *r = t->recording;
+	struct amounts_reader from = recording_packed(row, 0);
+	struct played_stack played;
+	struct counts_stack stack = {.key = {.proc = away->image}, .frames = played.frames};
+	struct counts_touched touched = {};
+	int err = 0;
+
+	while (!err && from.at < from.end) {
+		uint64_t node = amounts_next_number(&from);
+
+		touched.swapped_pages = amounts_next_number(&from);
+		touched.absent_pages = amounts_next_number(&from);
+		if (from.failed || !recording_is_stack(r, node) ||
+		    touched.swapped_pages > RESIDENT_MOST || touched.absent_pages > RESIDENT_MOST)
+			return recording_refuse(r, "what is not resident any more can't be read");
+		play_node(r, away->image, (uint32_t)node, &played);
+		stack.depth = played.depth;
+		stack.thread = played.told;
+		err = t->reader->stack(away->image, &stack, &touched, t->arg);
+	}
+	return err;
+}
+
+#define AWAY_SQL "SELECT data FROM firsts WHERE image = ?"
+
 static int play_touched(sqlite3_stmt *row, void *arg)
 {
 	const struct touching *t = arg;
@@ -301,7 +342,9 @@ static int play_touched(sqlite3_stmt *row, void *arg)
 	struct counts_resident resident = {.image = (uint32_t)sqlite3_column_int64(row, 0)};
 	struct played_stack played;
 	struct counts_stack stack = {.key = {.proc = resident.image}, .frames = played.frames};
-	int err;
+	struct playing_away away = {t, resident.image};
+	int64_t key = -(int64_t)resident.image;
+	int err = 0;
 
 	if (from.at == from.end)
 		return 0;
@@ -314,17 +357,24 @@ static int play_touched(sqlite3_stmt *row, void *arg)
 	resident.cut = amounts_next_number(&from);
 	if (from.failed || resident.before_pages > RESIDENT_MOST)
 		return recording_refuse(r, "what is resident can't be read");
-	err = t->reader->image(&resident, t->arg);
+	/* It has a row if it is known. */
+	if (t->reader->away)
+		err = recording_query(r, AWAY_SQL, &key, 1, note_away, &resident.away);
+	err = err ?: t->reader->image(&resident, t->arg);
 	while (!err && from.at < from.end) {
-		uint64_t node = amounts_next_number(&from), pages = amounts_next_number(&from);
+		uint64_t node = amounts_next_number(&from);
+		struct counts_touched touched = {.resident_pages = amounts_next_number(&from)};
 
-		if (from.failed || !recording_is_stack(r, node) || pages > RESIDENT_MOST)
+		if (from.failed || !recording_is_stack(r, node) ||
+		    touched.resident_pages > RESIDENT_MOST)
 			return recording_refuse(r, "what is resident can't be read");
 		play_node(r, resident.image, (uint32_t)node, &played);
 		stack.depth = played.depth;
 		stack.thread = played.told;
-		err = t->reader->stack(resident.image, &stack, pages, t->arg);
+		err = t->reader->stack(resident.image, &stack, &touched, t->arg);
 	}
+	if (!err && resident.away)
+		err = recording_query(r, AWAY_SQL, &key, 1, play_away, &away);
 	return err;
 }
 

@@ -175,6 +175,13 @@ static int put_line_extras(FILE *out, const struct model *model, const struct mo
 		fputs(",\"swap\":", out);
 		err = json_put(out, json_swap(model, extras)) ?: err;
 	}
+	if (line->swapped_now_bytes || line->gone_bytes) {
+		fputs(",\"away\":", out);
+		err = json_put(out, json_pack("{s:o, s:o}", "swapped_bytes",
+					      json_count(line->swapped_now_bytes), "gone_bytes",
+					      json_count(line->gone_bytes)))
+			      ?: err;
+	}
 	return err;
 }
 

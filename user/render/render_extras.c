@@ -60,31 +60,35 @@ static void print_huge(FILE *out, const struct model *model, const struct model_
 	fputs(" of it was never touched", out);
 }
 
-static bool has_huge(const uint64_t sums[PYMEM_EXTRA_COUNT])
+static bool has_huge(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
+	(void)process;
 	return sums[PYMEM_EXTRA_HUGE_PAGES] || sums[PYMEM_EXTRA_COLLAPSES];
+}
+
+#define ONLY_TOUCHED "of which lines, only --touched tells, while the process runs"
+
+static uint64_t untouched(const struct model *model, const struct model_process *process,
+			  const struct model_line *line)
+{
+	uint64_t sums[PYMEM_EXTRA_COUNT];
+
+	if (line)
+		return model_huge_untouched(model, line->extras);
+	sum_up(process, sums);
+	return model_huge_untouched(model, sums);
 }
 
 /* --- swap --- */
 
-static void print_swap(FILE *out, const struct model *model, const struct model_process *process)
+/* What came back, and the wait for it. */
+static void print_back(FILE *out, const struct model_process *process,
+		       const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
-	uint64_t sums[PYMEM_EXTRA_COUNT], others = process->lost_extras[PYMEM_EXTRA_SWAPPED_OUT],
-					  back;
+	/* What others brought back may have been freed by them, as by the OOM killer's reaper. */
+	uint64_t back = sums[PYMEM_EXTRA_SWAPPED_IN] - process->lost_extras[PYMEM_EXTRA_SWAPPED_IN];
 	char time[40];
 
-	sum_up(process, sums);
-	print_amount(out, sums[PYMEM_EXTRA_SWAPPED_OUT]);
-	fputs(" out", out);
-	if (others) {
-		fputs(" (", out);
-		print_amount(out, others);
-		fputs(" by reclaim: of which lines is not known)", out);
-	}
-	if (!(model->extras & PYMEM_EXTRA_WAITS))
-		return;
-	/* What others brought back may have been freed by them, as by the OOM killer's reaper. */
-	back = sums[PYMEM_EXTRA_SWAPPED_IN] - process->lost_extras[PYMEM_EXTRA_SWAPPED_IN];
 	fputs(", ", out);
 	print_amount(out, back);
 	fputs(" back in", out);
@@ -94,25 +98,118 @@ static void print_swap(FILE *out, const struct model *model, const struct model_
 	}
 }
 
-static bool has_swap(const uint64_t sums[PYMEM_EXTRA_COUNT])
+static void print_swap(FILE *out, const struct model *model, const struct model_process *process)
 {
+	uint64_t sums[PYMEM_EXTRA_COUNT], others = process->lost_extras[PYMEM_EXTRA_SWAPPED_OUT];
+
+	sum_up(process, sums);
+	print_amount(out, sums[PYMEM_EXTRA_SWAPPED_OUT]);
+	fputs(" out", out);
+	if (others) {
+		fputs(" (", out);
+		print_amount(out, others);
+		fputs(process->away_known ? " by reclaim)" : " by reclaim: " ONLY_TOUCHED ")", out);
+	}
+	if (model->extras & PYMEM_EXTRA_WAITS)
+		print_back(out, process, sums);
+}
+
+static bool has_swap(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
+{
+	(void)process;
 	return sums[PYMEM_EXTRA_SWAPPED_OUT] || sums[PYMEM_EXTRA_SWAPPED_IN];
 }
 
-static uint64_t waited(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT])
+static uint64_t waited(const struct model *model, const struct model_process *process,
+		       const struct model_line *line)
 {
 	(void)model;
-	return extras[PYMEM_EXTRA_SWAPIN_NS];
+	return line ? line->extras[PYMEM_EXTRA_SWAPIN_NS]
+		    : model_extra(process, PYMEM_EXTRA_SWAPIN_NS);
+}
+
+/* --- what is in swap --- */
+
+static uint64_t in_swap(const struct model *model, const struct model_process *process,
+			const struct model_line *line)
+{
+	uint64_t sum = 0;
+
+	(void)model;
+	if (line)
+		return line->swapped_now_bytes;
+	for (size_t i = 0; i < process->line_count; i++)
+		sum += process->lines[i].swapped_now_bytes;
+	/* It is less if the process went on meanwhile. */
+	return sum +
+	       (process->swapped_unknown_bytes > 0 ? (uint64_t)process->swapped_unknown_bytes : 0);
+}
+
+static void print_in_swap(FILE *out, const struct model *model, const struct model_process *process)
+{
+	uint64_t unknown = process->swapped_unknown_bytes > 0
+				   ? (uint64_t)process->swapped_unknown_bytes
+				   : 0,
+		 all = in_swap(model, process, NULL);
+
+	print_amount(out, all);
+	fputs(", ", out);
+	print_amount(out, all - unknown);
+	fputs(" of it touched first by lines", out);
+	if (unknown) {
+		fputs(", ", out);
+		print_amount(out, unknown);
+		fputs(" by no known one", out);
+	}
+}
+
+static bool has_in_swap(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
+{
+	(void)sums;
+	return process->away_known && in_swap(NULL, process, NULL);
 }
 
 /* --- what others took --- */
+
+/* What of it lines, or one, had touched first and is not back, at most. */
+static uint64_t not_back(const struct model *model, const struct model_process *process,
+			 const struct model_line *line)
+{
+	uint64_t taken = model_extra(process, PYMEM_EXTRA_TAKEN), sum = 0;
+
+	(void)model;
+	if (line)
+		return model_taken_most(process, line);
+	for (size_t i = 0; i < process->line_count; i++)
+		sum += process->lines[i].gone_bytes;
+	return sum < taken ? sum : taken;
+}
+
+/* Of which lines it was, as far as that is known. */
+static void print_taken_lines(FILE *out, const struct model *model,
+			      const struct model_process *process)
+{
+	uint64_t most = not_back(model, process, NULL);
+
+	if (!process->away_known) {
+		fputs("; " ONLY_TOUCHED, out);
+		return;
+	}
+	fputs("; of files and shared memory, ", out);
+	if (!most) {
+		fputs("nothing that a known line had touched first is away", out);
+		return;
+	}
+	fputs("at most ", out);
+	print_amount(out, most);
+	fputs(" that lines had touched first is not back", out);
+}
 
 static void print_taken(FILE *out, const struct model *model, const struct model_process *process)
 {
 	uint64_t rest = model_extra(process, PYMEM_EXTRA_TAKEN);
 	bool named = false;
 
-	(void)model;
 	print_amount(out, rest);
 	for (int i = 0; i < PYMEM_TAKERS; i++) {
 		const struct model_taker *taker = &process->takers[i];
@@ -130,18 +227,20 @@ static void print_taken(FILE *out, const struct model *model, const struct model
 		fputs(", by others ", out);
 		print_amount(out, rest);
 	}
-	fputs("; of which lines is not known", out);
+	print_taken_lines(out, model, process);
 }
 
-static bool has_taken(const uint64_t sums[PYMEM_EXTRA_COUNT])
+static bool has_taken(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT])
 {
+	(void)process;
 	return sums[PYMEM_EXTRA_TAKEN] > 0;
 }
 
 static const struct parts_extra all[] = {
-	{"Huge pages", "Huge     ", has_huge, print_huge, model_huge_untouched},
-	{"Swapped", "Swapped  ", has_swap, print_swap, waited},
-	{"Taken by others", "Taken    ", has_taken, print_taken, NULL},
+	{"Huge pages", "Huge     ", has_huge, print_huge, untouched, false, false},
+	{"Swapped", "Swapped  ", has_swap, print_swap, waited, false, false},
+	{"In swap now", "In swap  ", has_in_swap, print_in_swap, in_swap, true, false},
+	{"Taken by others", "Taken    ", has_taken, print_taken, not_back, true, true},
 	{},
 };
 
@@ -152,7 +251,7 @@ const struct parts_extra *parts_next_extra(const struct parts_extra *extra,
 
 	sum_up(process, sums);
 	for (extra = extra ? extra + 1 : all; extra->has; extra++)
-		if (extra->has(sums))
+		if (extra->has(process, sums))
 			return extra;
 	return NULL;
 }
@@ -161,6 +260,7 @@ int parts_extras(FILE *out, const struct model *model, const struct model_proces
 		 const struct render_options *options)
 {
 	const struct parts_extra *extra = NULL;
+	const struct model_line *most;
 	char *text;
 	size_t size;
 	FILE *memory;
@@ -171,6 +271,9 @@ int parts_extras(FILE *out, const struct model *model, const struct model_proces
 		if (!memory)
 			return -ENOMEM;
 		extra->write(memory, model, process);
+		most = extra->names_line ? parts_extra_most(memory, extra, model, process) : NULL;
+		if (most)
+			parts_place(memory, most->location, 200);
 		if (fclose(memory)) {
 			free(text);
 			return -ENOMEM;
@@ -183,22 +286,29 @@ int parts_extras(FILE *out, const struct model *model, const struct model_proces
 	return 0;
 }
 
-const struct model_line *parts_extra_most(const struct parts_extra *extra,
+const struct model_line *parts_extra_most(FILE *out, const struct parts_extra *extra,
 					  const struct model *model,
-					  const struct model_process *process, double *share)
+					  const struct model_process *process)
 {
 	const struct model_line *most = NULL;
-	uint64_t largest = 0, amount, sums[PYMEM_EXTRA_COUNT];
+	uint64_t largest = 0, amount;
 
 	for (size_t i = 0; i < process->line_count && extra->ranks; i++) {
-		amount = extra->ranks(model, process->lines[i].extras);
+		amount = extra->ranks(model, process, &process->lines[i]);
 		if (amount <= largest)
 			continue;
 		largest = amount;
 		most = &process->lines[i];
 	}
-	sum_up(process, sums);
-	if (most)
-		*share = (double)largest / (double)extra->ranks(model, sums);
+	if (!most)
+		return NULL;
+	if (extra->at_most) {
+		fputs("; at most ", out);
+		print_amount(out, largest);
+	} else {
+		fprintf(out, "; %.0f" NBSP "%%",
+			100 * (double)largest / (double)extra->ranks(model, process, NULL));
+	}
+	fputs(" of it by ", out);
 	return most;
 }

@@ -118,6 +118,24 @@ static int put_cached(FILE *out, const struct model_process *process)
 	return err;
 }
 
+/* Writes "away": what lines had touched first, and is not resident any more. */
+static int put_away(FILE *out, const struct model_process *process)
+{
+	uint64_t swapped = 0, gone = 0;
+
+	for (size_t i = 0; i < process->line_count; i++) {
+		swapped += process->lines[i].swapped_now_bytes;
+		gone += process->lines[i].gone_bytes;
+	}
+	fputs(",\n   \"away\":", out);
+	return json_put(out,
+			json_pack("{s:o, s:o, s:o}", "swapped_bytes",
+				  json_integer((int64_t)swapped + process->swapped_unknown_bytes),
+				  "swapped_unknown_bytes",
+				  json_integer(process->swapped_unknown_bytes), "gone_bytes",
+				  json_count(gone)));
+}
+
 /* Writes "kernel_memory": the sum, by kind, and what is in no line. */
 static int put_kernel(FILE *out, const struct model_process *process)
 {
@@ -141,6 +159,8 @@ static int put_behind_lines(FILE *out, const struct model *model,
 	if (model->cache_known)
 		err = put_cached(out, process) ?: err;
 	err = put_extras(out, model, process) ?: err;
+	if (process->away_known)
+		err = put_away(out, process) ?: err;
 	if (model->kernel_known)
 		err = put_kernel(out, process) ?: err;
 	return err;

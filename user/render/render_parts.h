@@ -51,11 +51,14 @@ void parts_cached_files(FILE *out, const struct model_process *process,
 /* What is only counted if it is asked for. */
 struct parts_extra {
 	const char *title, *label; /* "Huge pages", and for a table */
-	bool (*has)(const uint64_t sums[PYMEM_EXTRA_COUNT]);
+	bool (*has)(const struct model_process *process, const uint64_t sums[PYMEM_EXTRA_COUNT]);
 	/* Writes a clause: "64 filled 128.0 MiB at the first touch; at most …". */
 	void (*write)(FILE *out, const struct model *model, const struct model_process *process);
-	/* What of a line's, or all lines', extras matters most. NULL: no line has any. */
-	uint64_t (*ranks)(const struct model *model, const uint64_t extras[PYMEM_EXTRA_COUNT]);
+	/* What of a line, or with NULL of the whole process, matters most. */
+	uint64_t (*ranks)(const struct model *model, const struct model_process *process,
+			  const struct model_line *line);
+	bool names_line; /* a table has no column of it, and names the line that has most */
+	bool at_most;	 /* what a line has is a bound, of which no share can be told */
 };
 
 /* The kind behind `extra` (NULL: the first) that the process has some of. NULL: there is none. */
@@ -64,10 +67,11 @@ const struct parts_extra *parts_next_extra(const struct parts_extra *extra,
 /* Prints a paragraph for each kind. 0 or -ENOMEM. */
 int parts_extras(FILE *out, const struct model *model, const struct model_process *process,
 		 const struct render_options *options);
-/* The line that has most of it, and which part that is, 0 to 1. NULL: no line has any. */
-const struct model_line *parts_extra_most(const struct parts_extra *extra,
+/* Writes how much of it the line has that has most, up to the line's name: "; 93 % of it by ". The
+ * line; NULL: no line has any, and nothing is written. */
+const struct model_line *parts_extra_most(FILE *out, const struct parts_extra *extra,
 					  const struct model *model,
-					  const struct model_process *process, double *share);
+					  const struct model_process *process);
 
 /* Turns a style on; STYLE_OFF turns it off. Writes nothing unless options->color. */
 void parts_style(FILE *out, const struct render_options *options, const char *style);

@@ -353,18 +353,15 @@ static int print_extra(struct answer *a, const struct parts_extra *extra)
 {
 	struct answer_text text;
 	const struct model_line *most;
-	double share;
 	int err = answer_text_begin(&text);
 
 	if (err)
 		return err;
 	fprintf(text.out, "%s: ", extra->title);
 	extra->write(text.out, a->model, a->process);
-	most = parts_extra_most(extra, a->model, a->process, &share);
-	if (most) {
-		fprintf(text.out, "; %.0f" NBSP "%% of it by ", 100 * share);
+	most = parts_extra_most(text.out, extra, a->model, a->process);
+	if (most)
 		answer_place(text.out, a, most->location, PLACE_MOST);
-	}
 	fputc('.', text.out);
 	return answer_text_print(&text, a);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which lines touched the pages first that are resident now.
+/* Which lines touched the pages first that are resident now, or in swap, or were taken by others.
  *
  * Invariant, for each process for which this is known: resident bytes of its lines + those that
- * were there before + unknown ones = RSS at the end. The unknown ones are what the others leave.
+ * were there before + unknown ones = RSS at the end. The unknown ones are what the others leave. So
+ * it is with what is in swap, of which nothing is known of before.
  */
 #include "report/report_parts.h"
 
@@ -28,10 +29,13 @@ static int add_image(const struct counts_resident *resident, void *arg)
 	p->resident_before_bytes = resident->before_pages * b->page;
 	/* add_stack() takes off the pages of each stack. */
 	p->resident_unknown_bytes = p->rss_end_bytes - p->resident_before_bytes;
+	p->away_known = resident->away;
+	p->swapped_unknown_bytes = resident->away ? p->swap_end_bytes : 0;
 	return 0;
 }
 
-static int add_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg)
+static int add_stack(uint32_t image, const struct counts_stack *stack,
+		     const struct counts_touched *touched, void *arg)
 {
 	const struct model_location *frames[PYMEM_MAX_FRAMES], *thread;
 	struct build *b = arg;
@@ -48,10 +52,16 @@ static int add_stack(uint32_t image, const struct counts_stack *stack, uint64_t 
 		if (!frames[i])
 			return -ENOMEM;
 	}
-	p->resident_unknown_bytes -= pages * b->page;
-	return model_add_resident(b->model, p, frames, stack->depth, pages)
+	if (p->away_known) {
+		p->swapped_unknown_bytes -= touched->swapped_pages * b->page;
+		if (model_add_away(b->model, p, frames, stack->depth, touched->swapped_pages,
+				   touched->absent_pages))
+			return -ENOMEM;
+	}
+	p->resident_unknown_bytes -= touched->resident_pages * b->page;
+	return model_add_resident(b->model, p, frames, stack->depth, touched->resident_pages)
 		       ?: model_add_part(b->model, p, thread, frames, stack->depth, false, NULL,
-					 NULL, pages);
+					 NULL, touched->resident_pages);
 }
 
 int report_add_resident(struct build *b)
@@ -59,6 +69,7 @@ int report_add_resident(struct build *b)
 	static const struct counts_touched_reader reader = {
 		.image = add_image,
 		.stack = add_stack,
+		.away = true,
 	};
 	const struct counts *counts = &b->report->counts;
 
@@ -144,6 +155,16 @@ static int note_reused(struct build *b, const struct model_process *p,
 	return 0;
 }
 
+/* What the line has touched first of what is resident, in swap, or may have been taken by others.
+ */
+static int64_t kept_of(const struct model_process *p, const struct model_line *line)
+{
+	if (!p->away_known)
+		return line->resident_bytes;
+	return line->resident_bytes +
+	       (int64_t)(line->swapped_now_bytes + model_taken_most(p, line));
+}
+
 /* Notes that the line that has grown most has few pages left that it touched first: they were given
  * back, and others have touched them since. So increments do not say who keeps memory now. */
 static int note_others(struct build *b, const struct model_process *p)
@@ -155,6 +176,9 @@ static int note_others(struct build *b, const struct model_process *p)
 		return 0;
 	if (line->resident_bytes >= line->increment_bytes / 2)
 		return note_reused(b, p, line);
+	/* Then nobody gave them back. */
+	if (kept_of(p, line) >= line->increment_bytes / 2)
+		return 0;
 	snprintf(text, sizeof(text),
 		 "of the %lld MiB that %.200s:%d has added, %lld MiB are resident as it touched "
 		 "them: ask pymem-bpf heap -p %d -d 30 who keeps memory",

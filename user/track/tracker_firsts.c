@@ -172,7 +172,8 @@ int tracker_each_first(void *self, uint32_t image, counts_first_fn *fn, void *ar
 	if (!err && l.first_count)
 		err = tracker_find_touchers(l.tracker, &l.touchers);
 	/* The process may have ended just now: then nothing is known of it. */
-	if (!err && l.first_count && examiner_read_pages(l.image->pid, &l.runs, &l.run_count))
+	if (!err && l.first_count &&
+	    examiner_read_pages(l.image->pid, PAGEMAP_RESIDENT, &l.runs, &l.run_count))
 		l.first_count = 0;
 	for (size_t i = 0; i < l.first_count && !err; i++)
 		err = look_at(&l, &l.firsts[i]);

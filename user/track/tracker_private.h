@@ -91,7 +91,7 @@ int tracker_each_first(void *self, uint32_t image, counts_first_fn *fn, void *ar
 struct toucher { /* a stack that has touched pages, by its id */
 	uint32_t id;
 	struct pymem_stack_key key;
-	uint64_t pages;
+	struct counts_touched touched;
 	UT_hash_handle hh;
 };
 

@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Joins the pages that are resident now with the stacks that touched them first.
+/* Joins the pages that are resident now with the stacks that touched them first; and those that are
+ * in swap, or that others have taken.
  *
  * A page's id is looked up in the image's directories, newest first: what it touched itself, then
  * what was touched before it was forked. A page without an id was there before it was watched
- * (resident then, and nobody has touched it since), or became resident in a way that nobody saw. */
+ * (resident then, and nobody has touched it since), or became resident in a way that nobody saw.
+ *
+ * A page keeps its id when it goes. In swap it has an entry, so whose it is is as certain as of a
+ * resident one. Where a file or shared memory is mapped and there is neither page nor entry, others
+ * may have taken it: its mapping is still the one in which it was touched, since a new one, and
+ * MADV_DONTNEED, make all ids there new. But it may have gone in another way (the file became
+ * shorter, the process itself reclaimed it), or have been mapped never, if a fault nearby had it
+ * noted. So this is what others have taken of the stack at most. Of anonymous memory without page
+ * and entry nothing is known: where a heap shrinks and grows again, ids stay.
+ *
+ * What others took and what then came back is the stack's as before, and no more away. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "os/pagemap.h"
 #include "python/examiner.h"
 #include "track/tracker_private.h"
 
 #define LATE_PAGES (1 << 16) /* between two looks at the clock */
+#define REGION	   (1ull << PYMEM_TOUCHED_SHIFT)
+
+/* Regions of absent pages that are looked up in one image: 4 TiB. Each takes a microsecond or a
+ * few. */
+#define ABSENT_REGIONS_MOST (1u << 21)
 
 struct resident { /* what was resident when an image was attached; shared with its children */
 	unsigned users;
@@ -28,6 +45,9 @@ struct join { /* one image */
 	unsigned leaf_count;
 	size_t before; /* index of the first run that may contain the next page */
 	uint64_t page;
+	enum pagemap_kind kind; /* of the pages that are joined */
+	uint64_t joined;	/* pages */
+	unsigned regions;	/* of absent pages */
 	/* NULL: only pages are counted. */
 	tracker_touched_fn *fn;
 	/* NULL: it may take any time. */
@@ -49,7 +69,7 @@ void tracker_note_resident(struct tracker *tracker, struct image *image)
 		return;
 	before->users = 1;
 	/* If it can't be read, all that nobody has touched is unknown. */
-	if (examiner_read_pages(image->pid, &before->runs, &before->count)) {
+	if (examiner_read_pages(image->pid, PAGEMAP_RESIDENT, &before->runs, &before->count)) {
 		free(before);
 		return;
 	}
@@ -191,7 +211,7 @@ static struct toucher *find_toucher(struct join *j, uint64_t address, bool *befo
 	*before = false;
 	/* A page that a fault mapped beside its own may have been there before: the kernel does not
 	 * say. */
-	if (!id || id & PYMEM_TOUCHED_AROUND)
+	if ((!id || id & PYMEM_TOUCHED_AROUND) && j->kind != PAGEMAP_ABSENT)
 		*before = was_there(j, address);
 	id &= ~PYMEM_TOUCHED_AROUND;
 	if (*before || !id || id == PYMEM_TOUCHED_LOST || id == PYMEM_TOUCHED_NEW)
@@ -204,10 +224,18 @@ static int join_page(struct join *j, uint64_t address)
 	bool before;
 	struct toucher *t = find_toucher(j, address, &before);
 
+	j->joined++;
+	if (j->kind != PAGEMAP_RESIDENT) {
+		if (t && j->kind == PAGEMAP_SWAPPED)
+			t->touched.swapped_pages++;
+		else if (t)
+			t->touched.absent_pages++;
+		return 0;
+	}
 	j->sum.pages++;
 	j->sum.before_pages += before;
 	if (t) {
-		t->pages++;
+		t->touched.resident_pages++;
 		j->sum.line_pages++;
 	}
 	return j->fn ? j->fn(address, t ? &t->key : NULL, before, j->arg) : 0;
@@ -220,25 +248,54 @@ static int join_run(struct join *j, const struct pagemap_run *run)
 
 	find_leaves(j, address);
 	for (; address < end && !err; address += j->page) {
-		if (!(address & ((1ull << PYMEM_TOUCHED_SHIFT) - 1)))
+		if (!(address & (REGION - 1)))
 			find_leaves(j, address);
 		err = join_page(j, address);
-		if (!err && j->late && !(j->sum.pages % LATE_PAGES) && j->late(j->arg))
+		if (!err && j->late && !(j->joined % LATE_PAGES) && j->late(j->arg))
 			err = -ETIME;
 	}
 	return err;
 }
 
-static int join_image(struct join *j)
+/* Most of what is absent nobody has ever touched: it has no leaves. */
+static int join_absent(struct join *j, const struct pagemap_run *run)
+{
+	uint64_t address = run->start, end = run->start + run->pages * j->page, next;
+	struct pagemap_run part;
+	int err = 0;
+
+	for (; address < end && !err; address = next) {
+		next = (address | (REGION - 1)) + 1;
+		next = next < end ? next : end;
+		if (++j->regions > ABSENT_REGIONS_MOST)
+			return -EFBIG;
+		part = (struct pagemap_run){address, (next - address) / j->page};
+		find_leaves(j, address);
+		if (j->leaf_count)
+			err = join_run(j, &part);
+	}
+	return err;
+}
+
+static int join_kind(struct join *j, enum pagemap_kind kind)
 {
 	struct pagemap_run *runs;
 	size_t count, i;
-	int err = examiner_read_pages(j->image->pid, &runs, &count);
+	int err = examiner_read_pages(j->image->pid, kind, &runs, &count);
 
 	j->page = 1ull << (PYMEM_TOUCHED_SHIFT - 9);
+	j->kind = kind;
+	j->before = 0;
 	for (i = 0; i < count && !err; i++)
-		err = join_run(j, &runs[i]);
+		err = kind == PAGEMAP_ABSENT ? join_absent(j, &runs[i]) : join_run(j, &runs[i]);
 	free(runs);
+	return err;
+}
+
+static int join_image(struct join *j)
+{
+	int err = join_kind(j, PAGEMAP_RESIDENT);
+
 	j->sum.unplaced_pages = j->record->touched_unplaced;
 	j->sum.refused_pages = j->record->touched_refused;
 	j->sum.cut = j->record->touched_cut;
@@ -255,32 +312,58 @@ struct handing_touched {
 	unsigned images; /* that were joined */
 	bool again;	 /* those that were reached in this turn, too */
 	uint32_t image;
-	uint64_t pages;
+	struct counts_touched touched;
 };
 
 static int hand_toucher(const struct counts_stack *stack, void *arg)
 {
 	const struct handing_touched *h = arg;
 
-	return h->reader->stack(h->image, stack, h->pages, h->arg);
+	return h->reader->stack(h->image, stack, &h->touched, h->arg);
 }
 
 /* Those of an image that was given up are forgotten. */
 static int hand_touchers(struct handing_touched *h, bool forget)
 {
 	static const struct pymem_counters none;
+	static const struct counts_touched nothing;
 	struct toucher *t, *next;
 	int err = 0;
 
 	HASH_ITER(hh, h->touchers, t, next)
 	{
-		h->pages = forget ? 0 : t->pages;
-		t->pages = 0;
-		if (h->pages && !err)
+		h->touched = forget ? nothing : t->touched;
+		t->touched = nothing;
+		if (memcmp(&h->touched, &nothing, sizeof(nothing)) != 0 && !err)
 			err = tracker_hand_stack(h->tracker, &t->key, &none, hand_toucher,
 						 HAND_NONE, h);
 	}
 	return err;
+}
+
+static void forget_away(struct toucher *touchers)
+{
+	struct toucher *t, *next;
+
+	HASH_ITER(hh, touchers, t, next)
+	t->touched.swapped_pages = t->touched.absent_pages = 0;
+}
+
+/* What is not resident any more. If it can't be read, it is not known; what is resident is. */
+static int join_away(struct join *j)
+{
+	int err = join_kind(j, PAGEMAP_SWAPPED) ?: join_kind(j, PAGEMAP_ABSENT);
+
+	j->sum.away = !err;
+	if (err)
+		forget_away(j->touchers);
+	return err == -ETIME ? err : 0;
+}
+
+static bool wants_away(const struct handing_touched *h)
+{
+	return h->reader->away &&
+	       session_extras(h->tracker->session) & (PYMEM_EXTRA_SWAP | PYMEM_EXTRA_EXTERNAL);
 }
 
 static int join_handed(struct handing_touched *h, struct image *image,
@@ -298,6 +381,8 @@ static int join_handed(struct handing_touched *h, struct image *image,
 
 	/* The process may have ended just now, or take too long: then nothing is known of it. */
 	j.sum.error = join_image(&j);
+	if (!j.sum.error && wants_away(h))
+		j.sum.error = join_away(&j);
 	late = h->reader->late && j.sum.error == -ETIME;
 	/* One that takes longer than all the time there is must not keep the others from theirs. */
 	if (!late || !h->images) {
