@@ -87,6 +87,7 @@ struct scratch {
 		       */
 	__u32 coded;  /* code objects that are remembered since this event began */
 	__u32 refused;
+	__u32 left;    /* frames that this walk may still look at, where it takes them in runs */
 	__u32 small;   /* `chunk` is what a small read brought */
 	__u32 account; /* the account that new code objects are on */
 	__u32 untimed; /* walks on this CPU until one is timed */

@@ -86,19 +86,16 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	return frame - s->base;
 }
 
-/* Looks at the frame step->frame: appends it unless it is a C-stack shim, and moves on
- * to its caller. 1: more to come, 0: the end, -1: unreadable. */
-static __always_inline int walk_step(struct scratch *s, const struct py_layout *py,
-				     struct step *step)
+/* Looks at the frame step->frame, which is in the chunk: appends it unless it is a C-stack shim,
+ * and moves on to its caller. 1: more to come, 0: the end. */
+static __always_inline int walk_frame(struct scratch *s, const struct py_layout *py,
+				      struct step *step, __u64 offset)
 {
 	__u64 code, instr, frame = step->frame;
-	__s64 offset = chunk_offset(s, py, step);
 	struct frame_raw *raw;
 	__u32 n;
 	__u8 *at, owner;
 
-	if (offset < 0 || offset > CHUNK_BYTES)
-		return -1;
 	step->served++;
 	at = s->chunk + offset;
 	code = LOAD(at, py->frame_code, FRAME_BYTES - 1);
@@ -142,6 +139,18 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	/* One multiplication that has to wait for the frame before it. */
 	step->hash = mix(step->hash, code * MIX2 + instr);
 	return step->frame != 0;
+}
+
+/* Reads the frame step->frame unless it is in the chunk, and looks at it. As walk_frame(), or -1:
+ * unreadable. */
+static __always_inline int walk_step(struct scratch *s, const struct py_layout *py,
+				     struct step *step)
+{
+	__s64 offset = chunk_offset(s, py, step);
+
+	if (offset < 0 || offset > CHUNK_BYTES)
+		return -1;
+	return walk_frame(s, py, step, offset);
 }
 
 struct walk {
@@ -220,11 +229,135 @@ LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 	return c->more <= 0;
 }
 
+/* Nearly all frames from 3.11 on are plain: in the chunk, Python's own, and not the first of their
+ * data stack's chunk. These are taken in runs, where a frame is a third of the instructions: where
+ * its fields are is known when this is compiled, what is the same for all frames of a chunk is
+ * found once a run, and there is no index to bound. walk_frame() has all others. */
+#define WALK_RUN		      8
+#define OWNER_PLAIN		      2 /* the greatest of Python's own: thread, generator, frame object */
+
+/* Where a frame's fields are, as one number: runs are compiled for two of these. */
+#define FRAME_FORM(back, code, instr) ((__u64)(back) | (__u64)(code) << 16 | (__u64)(instr) << 32)
+#define FORM_3_11		      FRAME_FORM(48, 32, 56)
+#define FORM_3_12		      FRAME_FORM(8, 0, 56)
+#define FORM_BACK(form)		      ((form)&0xff)
+#define FORM_CODE(form)		      ((form) >> 16 & 0xff)
+#define FORM_INSTR(form)	      ((form) >> 32 & 0xff)
+
+/* Which of these the frames of a layout have; 0: another. */
+static __always_inline __u64 frame_form(const struct py_layout *py)
+{
+	__u64 form = FRAME_FORM(py->frame_back, py->frame_code, py->frame_instr);
+	bool tagged = py->flags & PY_EXECUTABLE_TAGGED;
+	bool shims = py->owner_cstack != 0xff || py->owner_interpreter != 0xff;
+
+	if ((py->flags & (PY_INSTR_POINTER | PY_FRAME_OBJECT)) != PY_INSTR_POINTER ||
+	    py->frame_owner >= FRAME_BYTES || py->owner_cstack <= OWNER_PLAIN ||
+	    py->owner_interpreter <= OWNER_PLAIN)
+		return 0;
+	return form == FORM_3_11 && (tagged || shims) ? 0 : form;
+}
+
+/* Appends the plain frames from step->frame on, as many as one run takes. Returns how many. */
+static __always_inline __u32 walk_run(struct scratch *s, const struct py_layout *py,
+				      struct step *step, const __u64 form)
+{
+	__u64 base = s->base, room = s->length - py->frame_size, begin, offset, low, lowest = 0;
+	__u64 tags = opaque(s, py->flags & PY_EXECUTABLE_TAGGED ? 7 : 0), code, instr;
+	__u32 n = step->depth, k;
+	struct frame_raw *raw;
+	__u8 *chunk, *at, *owner;
+
+	/* The asm keeps clang from asking another register. */
+	asm volatile("" : "+r"(n));
+	if (n > PYMEM_MAX_FRAMES - WALK_RUN)
+		return 0;
+	raw = &s->frames[n];
+	/* All frames of a chunk are in the same page. The first frame of a data stack's chunk is at
+	 * CHUNK_HEADER there: while it is of interest, runs begin after it. */
+	begin = CHUNK_HEADER + 1 - (base & PAGE_MASK_LOW);
+	begin = opaque(s, s->first || begin > CHUNK_HEADER + 1 ? 0 : begin) & 31;
+	base += begin;
+	room -= begin;
+	chunk = s->chunk + begin;
+	owner = chunk + (py->frame_owner & (FRAME_BYTES - 1));
+	/* The lowest frame so far in the innermost one's page. */
+	if ((base ^ s->leaf) <= PAGE_MASK_LOW && s->low > base)
+		lowest = s->low - base;
+	low = lowest;
+	UNROLL
+	for (k = 0; k < WALK_RUN; k++) {
+		offset = step->frame - base;
+		if (offset > room || offset > CHUNK_BYTES - 32)
+			break;
+		if (form != FORM_3_11 && owner[offset] > OWNER_PLAIN)
+			break;
+		if (offset < low)
+			low = offset;
+		at = chunk + offset;
+		code = *(__u64 *)(at + FORM_CODE(form));
+		if (form != FORM_3_11)
+			code &= ~tags;
+		instr = *(__u64 *)(at + FORM_INSTR(form));
+		raw[k].frame = step->frame;
+		raw[k].code = code;
+		raw[k].instr = instr;
+		step->hash = mix(step->hash, code * MIX2 + instr);
+		step->frame = *(__u64 *)(at + FORM_BACK(form));
+		if (!step->frame) {
+			k++;
+			break;
+		}
+	}
+	if (low != lowest)
+		s->low = base + low;
+	step->depth = n + k;
+	step->served += k;
+	return opaque(s, k);
+}
+
+static __always_inline long walk_form(struct walk *c, const __u64 form)
+{
+	struct scratch *s = c->s;
+	struct step step = step_begin(s);
+	__u64 offset = chunk_offset(s, c->py, &step);
+	__u32 taken = 0;
+
+	c->more = -1;
+	if (offset > CHUNK_BYTES)
+		return 1;
+	if (s->left >= WALK_RUN)
+		taken = walk_run(s, c->py, &step, form);
+	s->left -= taken;
+	c->more = step.frame != 0;
+	/* Is the next one in the chunk, but not plain? */
+	offset = step.frame - s->base;
+	if (c->more && taken < WALK_RUN && offset + c->py->frame_size <= s->length &&
+	    offset <= CHUNK_BYTES) {
+		c->more = walk_frame(s, c->py, &step, offset);
+		s->left--;
+	}
+	step_end(s, &step);
+	return c->more <= 0 || !s->left;
+}
+
+LOOP_BODY walk_form_3_11(__u32 i __attribute__((unused)), struct walk *c)
+{
+	return walk_form(c, FORM_3_11);
+}
+
+LOOP_BODY walk_form_3_12(__u32 i __attribute__((unused)), struct walk *c)
+{
+	return walk_form(c, FORM_3_12);
+}
+
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
 SEPARATE __u64 walk_frames(void)
 {
 	const struct pymem_layout *layout;
 	struct walk c = {.more = 1};
+	__u32 most = walk_most();
+	__u64 form;
 
 	c.s = scratch_get();
 	if (!c.s)
@@ -233,7 +366,16 @@ SEPARATE __u64 walk_frames(void)
 	if (!layout)
 		return 1;
 	c.py = layout_of(layout);
-	LOOP(walk_most() / WALK_BATCH, walk_body, &c);
+	c.s->left = most - most % WALK_BATCH;
+	form = frame_form(c.py);
+	if (!c.s->left)
+		return 1;
+	if (form == FORM_3_11)
+		LOOP(most, walk_form_3_11, &c);
+	else if (form == FORM_3_12)
+		LOOP(most, walk_form_3_12, &c);
+	else
+		LOOP(most / WALK_BATCH, walk_body, &c);
 	return c.more != 0;
 }
 #endif
