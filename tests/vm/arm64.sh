@@ -54,7 +54,7 @@ root_packages()
 {
 	local elf=libelf1t64 http=libmicrohttpd12t64
 	[ "$1" != bookworm ] || { elf=libelf1 http=libmicrohttpd12; }
-	echo "python3,libpython3-stdlib,bash,coreutils,busybox-static,libbpf1,$elf,libjansson4,libprotobuf-c1,$http,libncursesw6,zlib1g,bpftool,python3-pytest"
+	echo "python3,libpython3-stdlib,bash,coreutils,busybox-static,libbpf1,$elf,libjansson4,libprotobuf-c1,$http,libncursesw6,zlib1g,bpftool,python3-pytest,python3-jsonschema,mount,util-linux"
 }
 
 # Unpacks packages of a release into $cache/NAME, unless they are there.
@@ -77,6 +77,8 @@ unpack()
 		rm -rf "$work"
 		die "$name: mmdebstrap failed"
 	fi
+	# A tree: a script of a package would have made this link, and none is run here.
+	[ ! -e "$work/tree/usr/bin/bash" ] || [ -e "$work/tree/usr/bin/sh" ] || ln -s bash "$work/tree/usr/bin/sh"
 	# Another run may have been faster: then its tree stays.
 	mv -T "$work/tree" "$cache/$name" 2>/dev/null || [ -d "$cache/$name" ] || die 'rename failed'
 	rm -rf "$work"
@@ -84,7 +86,7 @@ unpack()
 
 # Modules in the order in which they need one another; absent ones are built in.
 modules='virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci netfs fscache
-9pnet 9pnet_virtio 9p'
+9pnet 9pnet_virtio 9p loop'
 
 make_initrd()
 {
@@ -173,19 +175,21 @@ boot()
 
 main()
 {
-	local kernel=$1 suite release job rc=0 cpu=cortex-a72 flavour=arm64
+	local kernel=$1 suite release tree job rc=0 cpu=cortex-a72 flavour=arm64
 	shift
 	need
 	suite=$(suite_of "$kernel")
 	release=${PYMEM_ARM64_ROOT:-$suite}
 	case $kernel in *-16k) cpu=neoverse-n1 flavour=arm64-16k ;; esac
 	unpack "kernel-$kernel" "$suite" "linux-image-$flavour"
-	unpack "$release" "$release" "$(root_packages "$release")"
+	# A tree of other packages is another tree.
+	tree=$release-$(root_packages "$release" | cksum | cut -d ' ' -f 1)
+	unpack "$tree" "$release" "$(root_packages "$release")"
 	job=$(mktemp -d)
 	trap 'rm -rf "$job"' EXIT
-	make_initrd "$cache/kernel-$kernel" "$cache/$release" "$job/initrd"
+	make_initrd "$cache/kernel-$kernel" "$cache/$tree" "$job/initrd"
 	job_script "$@" >"$job/script"
-	boot "$cache/kernel-$kernel" "$cache/$release" "$job" "${VM_CPU:-$cpu}" || rc=$?
+	boot "$cache/kernel-$kernel" "$cache/$tree" "$job" "${VM_CPU:-$cpu}" || rc=$?
 	[ ! -f "$job/output" ] || cat "$job/output"
 	[ $rc != 124 ] || { echo "arm64.sh: $kernel: no end after ${VM_SECONDS:-600} s" >&2; exit 124; }
 	[ -s "$job/status" ] && exit "$(cat "$job/status")"

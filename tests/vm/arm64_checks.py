@@ -14,6 +14,7 @@ import tempfile
 import traceback
 
 import guest_checks
+import guest_events
 import harness
 
 NO_FAULTS = "this kernel has no page fault tracepoints"
@@ -92,7 +93,9 @@ def pages_16k():
 CHECKS = {f.__name__: f for f in (
     check, accessed_by_processor, accessed_by_kernel, refused, no_faults, killed_check, pages_16k,
     lines, guest_checks.counted_lines, guest_checks.counted_functions,
-    guest_checks.kill_9, guest_checks.serve, guest_checks.memit)}
+    guest_checks.kill_9, guest_checks.serve, guest_checks.memit,
+    guest_events.page_cache, guest_events.huge_pages, guest_events.swapped, guest_events.reclaims,
+    guest_events.memory_high, guest_events.taken, guest_events.memory_cgroup, guest_events.kernel_memory)}
 
 
 def main():

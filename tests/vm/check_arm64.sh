@@ -20,6 +20,7 @@ export PYMEM_E2E_PATIENCE=180
 # the amounts are checked. file_map and major need a disk.
 runs='
 6.12     neoverse-n1 trixie   check no_faults accessed_by_processor grow free threads madvise munmap mremap fork cow shared seed execs killed_check kill_9 serve memit
+6.12     neoverse-n1 trixie   page_cache huge_pages swapped reclaims memory_high taken kernel_memory memory_cgroup
 6.12     cortex-a72  trixie   check accessed_by_kernel grow free threads munmap seed killed_check
 6.12     neoverse-n1 bookworm grow threads fork seed execs lines counted_lines
 6.12-16k neoverse-n1 trixie   check pages_16k grow free threads madvise munmap mremap fork seed serve memit
@@ -58,7 +59,13 @@ guest()
 	fi
 }
 
+# What guests read that must be on a disk (guest_events.library()); theirs are in memory.
+pages=build/arm64/guest-file
+export PYMEM_GUEST_FILE=/run/folder/$pages
+
 [ -x $tool ] || { echo "check_arm64: $tool is not built: make arm64 (it needs arm64's libraries)" >&2; exit 1; }
+head -c 96M /dev/urandom >$pages || exit 1
+trap 'rm -f $pages' EXIT
 while read -r kernel cpu release checks; do
 	[ -n "$kernel" ] || continue
 	[ $# = 0 ] || [[ " $* " == *" $kernel "* ]] || continue

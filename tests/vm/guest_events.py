@@ -90,7 +90,12 @@ def storm_on_one_cpu():
 
 
 def library(least):
-    """A file on the host's disk, the smallest with so many bytes: a guest's own files are in memory."""
+    """A file on the host's disk, the smallest with so many bytes: a guest's own files are in memory. A guest that does not see
+    the host's files has one that is made for it."""
+    made = os.environ.get("PYMEM_GUEST_FILE")
+    if made:
+        assert os.path.getsize(made) >= least, made
+        return made
     with os.scandir("/usr/lib/x86_64-linux-gnu") as entries:
         found = [(e.stat().st_size, e.path) for e in entries if e.is_file(follow_symlinks=False)]
     return min(pair for pair in found if pair[0] >= least)[1]
@@ -148,14 +153,8 @@ def huge_pages():
 @contextlib.contextmanager
 def swap(size=64 << 20):
     """Swap in a file: by a loop device, since the guest's only disks are others' folders and memory."""
-    cache = os.environ.get("PYMEM_CACHE") or os.path.expanduser("~/.cache/pymem-bpf")
-    module, = glob.glob("%s/kernels/*/**/modules/%s/kernel/drivers/block/loop.ko*" % (cache, os.uname().release),
-                        recursive=True)
-    with (lzma.open(module) if module.endswith(".xz") else open(module, "rb")) as packed, \
-            tempfile.NamedTemporaryFile(dir="/tmp", suffix=".ko") as plain:
-        plain.write(packed.read())
-        plain.flush()
-        subprocess.run(["busybox", "insmod", plain.name], check=True)
+    if not os.path.exists("/sys/module/loop"):
+        load_loop()
     with tempfile.NamedTemporaryFile(dir="/tmp") as f:
         os.posix_fallocate(f.fileno(), 0, size)
         device = subprocess.run(["losetup", "--find", "--show", f.name], check=True,
@@ -167,6 +166,18 @@ def swap(size=64 << 20):
         finally:
             subprocess.run(["swapoff", device], check=True)
             subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def load_loop():
+    """The module of loop devices, which are no part of these kernels."""
+    cache = os.environ.get("PYMEM_CACHE") or os.path.expanduser("~/.cache/pymem-bpf")
+    module, = glob.glob("%s/kernels/*/**/modules/%s/kernel/drivers/block/loop.ko*" % (cache, os.uname().release),
+                        recursive=True)
+    with (lzma.open(module) if module.endswith(".xz") else open(module, "rb")) as packed, \
+            tempfile.NamedTemporaryFile(dir="/tmp", suffix=".ko") as plain:
+        plain.write(packed.read())
+        plain.flush()
+        subprocess.run(["busybox", "insmod", plain.name], check=True)
 
 
 def swapped():
@@ -244,9 +255,10 @@ def memory_cgroup():
 
 
 def balance(system, path):
+    # Open all the time: of a folder that is shared without a cache of names, a file's pages go with its last user.
     with open(path, "rb") as f:
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    truth, group = test_memory_cgroup.check_all_kinds(system, path, release() >= (6, 1))
+        truth, group = test_memory_cgroup.check_all_kinds(system, path, release() >= (6, 1))
     for row in memory_table.rows_of(group):
         comment(row)
     comment("memory of a group: %r" % truth)

@@ -118,11 +118,20 @@ void tracker_end_groups(struct tracker *tracker)
 	cgroup_book_end(tracker->groups);
 }
 
-/* A child begins in its parent's control group. */
-static int inherit(struct image *image, const struct image *parent, bool identified)
+/* A child begins in its parent's control group, which need not be that in which the parent was met:
+ * it may have gone on since. So the child's own is asked for. One that has ended can't be asked. */
+static void inherit_group(struct tracker *tracker, struct image *image, const struct image *parent)
 {
+	if (tracker->groups && !image->memory_group && !image->dead)
+		image->memory_group = cgroup_book_see(tracker->groups, image->pid, NULL, true);
 	if (!image->memory_group)
 		image->memory_group = parent->memory_group;
+}
+
+static int inherit(struct tracker *tracker, struct image *image, const struct image *parent,
+		   bool identified)
+{
+	inherit_group(tracker, image, parent);
 	return image_inherit(image, parent, identified);
 }
 
@@ -134,7 +143,7 @@ int tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t p
 	int err = 0;
 
 	if (parent)
-		err = inherit(image, parent, identified);
+		err = inherit(tracker, image, parent, identified);
 	else
 		tracker_describe(tracker, image);
 	if (!image->identified) {
