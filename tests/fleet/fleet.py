@@ -36,6 +36,7 @@ from top import cpu_by_name  # noqa: E402
 MIB = 1 << 20
 STORE_SIZE = 64  # MiB of the disk that gets full
 AIM_SHARE, AIM_BYTES = 0.25, 64 * MIB  # per cent of a CPU; of the agent and its helpers
+REST = 10  # minutes that all takes after the time in which nothing happens but work
 QUIET = 2  # processes and threads a second: of a host that starts more, the aim is not asked for
 
 
@@ -116,7 +117,7 @@ class Run:
 
     def observe(self, agent, url):
         """The time in which nothing happens but work."""
-        seconds = self.options.minutes * 60 / 2
+        seconds = 60 * max(self.options.minutes / 2, self.options.minutes - REST)
         before, start, next_page = cpu_by_name(agent.process.pid), time.monotonic(), 0
         started = forks()
         while time.monotonic() < start + seconds:
@@ -299,6 +300,7 @@ class Run:
         return "%d processes in %d recordings%s" % (count, len(os.listdir(self.store)), "; " + said[0] if said else "")
 
     def all(self):
+        began = time.monotonic()
         with contextlib.ExitStack() as stack:
             load = stack.enter_context(hosts.Load(self.host, 1))
             with open(collector.RULES, encoding="utf-8") as f:
@@ -326,16 +328,17 @@ class Run:
             self.checks.holds("all recordings open, and all of each adds up", self.recordings, True)
             self.checks.add("the load ran all along", load.error is None and load.done > 10,
                             "%d rounds%s" % (load.done, ", %r" % load.error if load.error else ""))
+        self.facts["minutes"] = (time.monotonic() - began) / 60
         return self
 
     def measure_fleet(self):
         self.facts.update(collector.sizes(os.path.join(self.folder, "sizes"), self.pages, 50, 40),
-                          page=os.path.getsize(self.pages[-1]), count=len(self.host.pids()), minutes=self.options.minutes)
+                          page=os.path.getsize(self.pages[-1]), count=len(self.host.pids()))
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--minutes", type=float, default=8, help="that the host is observed, about (8; the hour: 60)")
+    parser.add_argument("--minutes", type=float, default=8, help="that it takes, about (8; the hour: 60)")
     parser.add_argument("--count", type=int, default=200, help="Pythons (200)")
     parser.add_argument("--docs", help="file whose tables are to be written")
     return parser.parse_args()

@@ -31,7 +31,7 @@ def cell(text):
 
 
 def result(rows, facts):
-    return "%s; %s; %d Pythons, %g minutes.\n\n%s" % (
+    return "%s; %s; %d Pythons, %.0f minutes.\n\n%s" % (
         time.strftime("%Y-%m-%d", time.gmtime()), common.machine(), facts["count"], facts["minutes"],
         table(["what was to be", "what was"], [[cell(what), cell(measured)] for what, measured, _ in rows]))
 
