@@ -126,7 +126,7 @@ class Run:
                 self.pages.append(os.path.join(self.folder, "page%d" % len(self.pages)))
                 with open(self.pages[-1], "w", encoding="utf-8") as f:
                     f.write(ask(url, headers={"Accept": "application/openmetrics-text"})[2])
-                next_page = time.monotonic() + self.interval
+                next_page = time.monotonic() + 4 * self.interval
             agent.waits()
             time.sleep(0.5)
         after, seconds = cpu_by_name(agent.process.pid), time.monotonic() - start

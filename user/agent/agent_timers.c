@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the agent does from time to time. A pass, each --interval, reads all figures and records
  * what has changed. What must be soon does not wait for it: alarms, where a pass comes less often
- * than once a second, look at sizes alone in between. */
+ * than every two seconds, look at sizes alone in between. */
 #include <string.h>
 
 #include "agent/agent_private.h"
 #include "base/clock.h"
 
 #define NS	   1000000000ULL
-#define FIRST_NS   NS /* until the first pass, whatever the interval is */
-#define ALARM_NS   NS /* from one look of alarms to the next */
+#define FIRST_NS   NS	    /* until the first pass, whatever the interval is */
+#define ALARM_NS   (2 * NS) /* from one look of alarms to the next */
 #define STATUS_NS  (10 * NS)
 #define MIB(bytes) ((double)(bytes) / (1 << 20))
 
