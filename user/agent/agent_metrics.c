@@ -39,8 +39,8 @@
 #include "python/py_collector.h"
 #include "report/report.h"
 
-#define GROUPS	    100	   /* programs, and containers, that have rows of their own */
-#define LINES_PART  0.0005 /* of the time that computing lines may take */
+#define GROUPS	    100	    /* programs, and containers, that have rows of their own */
+#define LINES_PART  0.00033 /* of the time that computing lines may take */
 #define TEXTFILE_NS 15000000000ULL
 
 struct agent_metrics {

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the agent does from time to time. A pass, each --interval, reads all figures and records
  * what has changed. What must be soon does not wait for it: alarms, where a pass comes less often
- * than every two seconds, look at sizes alone in between. */
+ * than alarm_look_ns(), look at sizes alone in between. */
+#include <math.h>
 #include <string.h>
 
 #include "agent/agent_private.h"
 #include "base/clock.h"
+#include "model/alarm_slope.h"
 
 #define NS	   1000000000ULL
-#define FIRST_NS   NS	    /* until the first pass, whatever the interval is */
-#define ALARM_NS   (2 * NS) /* from one look of alarms to the next */
+#define FIRST_NS   NS /* until the first pass, whatever the interval is */
 #define STATUS_NS  (10 * NS)
 #define MIB(bytes) ((double)(bytes) / (1 << 20))
 
@@ -52,10 +53,22 @@ static void on_pass(void *arg)
 		come_to_retry(a);
 }
 
+/* From one look of alarms to the next. */
+static uint64_t alarm_look_ns(const struct alarm_rules *rules)
+{
+	double seconds = ALARM_LOOK_MOST;
+
+	for (size_t i = 0; i < rules->count; i++)
+		if (rules->list[i].what == ALARM_GROWTH)
+			seconds = fmin(seconds, alarm_look_seconds(rules->list[i].window));
+	return ns_of(seconds);
+}
+
 /* A pass has just brought the sizes of all processes. */
 static bool has_passed(const struct agent *a)
 {
-	return a->passed_ns && clock_ns(CLOCK_MONOTONIC) - a->passed_ns < ALARM_NS / 2;
+	return a->passed_ns &&
+	       clock_ns(CLOCK_MONOTONIC) - a->passed_ns < alarm_look_ns(&a->options.alarms) / 2;
 }
 
 static void on_alarm(void *arg)
@@ -123,16 +136,17 @@ static uint64_t window_ns(const struct agent_options *o)
 void agent_start_timers(struct agent *a, const struct agent_options *before)
 {
 	const struct agent_options *o = &a->options;
+	uint64_t look_ns = alarm_look_ns(&o->alarms);
 
 	if (!before || ns_of(before->interval) != ns_of(o->interval))
 		start_passes(a, FIRST_NS);
 	if (!before || window_ns(before) != window_ns(o))
 		loop_timer_start(a->loop, &a->budget, FIRST_NS, window_ns(o), on_budget, a);
 	/* A pass that comes as often looks for them, too. */
-	if (!o->alarms.count || ns_of(o->interval) <= ALARM_NS)
+	if (!o->alarms.count || ns_of(o->interval) <= look_ns)
 		loop_timer_stop(&a->alarm);
-	else if (!loop_timer_runs(&a->alarm))
-		loop_timer_start(a->loop, &a->alarm, FIRST_NS, ALARM_NS, on_alarm, a);
+	else if (!loop_timer_runs(&a->alarm) || look_ns != alarm_look_ns(&before->alarms))
+		loop_timer_start(a->loop, &a->alarm, FIRST_NS, look_ns, on_alarm, a);
 }
 
 void agent_pass_early(struct agent *a)

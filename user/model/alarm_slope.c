@@ -19,6 +19,7 @@
 #define NONE	      UINT32_MAX
 #define UNIT	      4096
 #define SAMPLES_LEAST 8
+#define LOOKS	      30    /* in a window, if these are not less than a second apart */
 #define DATA_LEAST    120.0 /* seconds */
 #define DATA_PART     10.0  /* of the window */
 #define NEARLY	      0.9   /* what is sampled in turn does not begin with the window */
@@ -35,9 +36,15 @@ struct points {
 	double seconds; /* from the first bin with a sample until now */
 };
 
+double alarm_look_seconds(double window)
+{
+	return fmin(fmax(window / LOOKS, 1), ALARM_LOOK_MOST);
+}
+
+/* No bin is to be without a sample because looks come seldom. */
 void alarm_series_init(struct alarm_series *s, double window)
 {
-	double bins = window < ALARM_BINS ? floor(window) : ALARM_BINS;
+	double bins = fmin(floor(window / alarm_look_seconds(window)), ALARM_BINS);
 
 	*s = (struct alarm_series){.bin = window / bins, .bins = (uint32_t)bins, .last = -1};
 }

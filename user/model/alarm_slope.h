@@ -20,6 +20,12 @@ struct alarm_series {			/* 340 bytes, however long the window is */
 	uint32_t least[ALARM_BINS + 1]; /* by number modulo bins + 1: units of 4 KiB */
 };
 
+/* How many seconds may be from one sample to the next where a growth over `window` seconds is
+ * looked for: so many that enough of them come in the window, and no more than an alarm may be
+ * late. */
+#define ALARM_LOOK_MOST 2.0
+double alarm_look_seconds(double window);
+
 /* For samples of `window` seconds, which is at least 10. */
 void alarm_series_init(struct alarm_series *series, double window);
 /* Adds a sample of `bytes` at `now`, in seconds of a clock that is never set back. True: a bin is
