@@ -113,6 +113,13 @@ static bool next_glyph(const char **text, struct glyph *glyph, unsigned *marks)
 
 	if (!*at)
 		return false;
+	if (*at >= ' ' && *at <= '~') { /* most are, and nothing has to be looked up for them */
+		glyph->bytes[0] = (char)*at;
+		glyph->length = glyph->columns = 1;
+		*text += 1;
+		*marks = 0;
+		return true;
+	}
 	code = decode(at, &length);
 	*text += length;
 	if (code < 0) {

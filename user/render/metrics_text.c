@@ -16,10 +16,15 @@
 void metrics_label(FILE *out, const char *name, const char *value)
 {
 	fprintf(out, "%s=\"", name);
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			fputc('\\', out);
-		fputc(*value, out);
+	for (;;) {
+		size_t plain = strcspn(value, "\"\\");
+
+		fwrite(value, 1, plain, out);
+		value += plain;
+		if (!*value)
+			break;
+		fputc('\\', out);
+		fputc(*value++, out);
 	}
 	fputc('"', out);
 }
