@@ -106,7 +106,8 @@ static __always_inline void walk_sender(struct words *sent)
 	if (!is_by_current(sent->code))
 		return;
 	th = current_thread(&p);
-	if (!th || p->id == sent->proc)
+	/* A child of vfork() runs on its parent's memory. */
+	if (!th || p->id == sent->proc || p->tgid != sent->sender)
 		return;
 	th->confirm = 1;
 	vmcalls_walk(p, th);

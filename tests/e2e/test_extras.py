@@ -5,6 +5,7 @@ import contextlib
 import csv
 import io
 import os
+import platform
 import re
 import subprocess
 import signal
@@ -135,6 +136,12 @@ def take(folder):
                 f.write(text)
 
 
+def sees_touches():
+    """Whether --touched can be had: it needs counters that are exact at once, and page faults' tracepoints."""
+    version = re.match(r"(\d+)\.(\d+)", platform.release())
+    return tuple(map(int, version.groups())) >= (6, 2) and platform.machine() == "x86_64"
+
+
 def check_away(image):
     """What lines have of it, and what none has, add up."""
     away, rows = image["away"], [row["away"] for row in image["lines"] if "away" in row]
@@ -175,12 +182,15 @@ def check_external(system, path, options=()):
                if "away" in row and (row["function"] == "string_at" or row["file"] == target.path)]
     assert sum(row["swapped_bytes"] for row in touched) == 0, touched
     size = -(-os.path.getsize(path) // PAGE) * PAGE
-    assert sum(row["gone_bytes"] for row in touched) == size, (touched, gone, size)
+    # The file's last part of a page may be in RSS before it is noted; all that was there may not have gone.
+    assert gone[0] - 64 * PAGE <= sum(row["gone_bytes"] for row in touched) <= size, (touched, gone, size)
     return gone[0]
 
 
 @pytest.mark.parametrize("options", ((), ("--touched",)))
 def test_external(system, options):
+    if options and not sees_touches():
+        pytest.skip("no --touched: Linux 6.2 or newer on x86-64 is needed")
     with file_of(16 * MIB) as path:
         gone = check_external(system, path, options)
     if gone < MIB:
@@ -213,6 +223,7 @@ def test_swap(system, swap):
 
 
 @pytest.mark.host
+@pytest.mark.skipif(not sees_touches(), reason="no --touched: Linux 6.2 or newer on x86-64 is needed")
 def test_in_swap(system, swap):
     check_in_swap(system)
 

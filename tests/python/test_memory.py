@@ -412,13 +412,16 @@ from pymem_bpf.memory import memory_usage
 from pymem_bpf import counter, mprof, timestamps
 def spike(n):
     b = bytearray(n)
-    time.sleep(0.2)
     del b
     return n
+def plateau(n):
+    b = bytearray(n)
+    time.sleep(0.5)
+    del b
 before = memory_usage()[0]
 peak, returned = memory_usage((spike, (300000000,)), max_usage=True, retval=True)
 assert returned == 300000000 and abs(peak - before - 286.1) < 1, (before, peak)
-samples = memory_usage((spike, (300000000,)), interval=0.02)
+samples = memory_usage((plateau, (300000000,)), interval=0.02)
 assert len(samples) > 5, samples
 assert 0 < memory_usage(backend="uss")[0] <= memory_usage(backend="pss")[0]
 try:

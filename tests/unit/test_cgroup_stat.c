@@ -358,6 +358,31 @@ static void test_left(void **state)
 	cgroup_book_free(book);
 }
 
+/* The group in which a process is now: none of one that is gone, or ending, or whose group was
+ * removed. */
+static void test_now(void **state)
+{
+	struct cgroup_book *book = cgroup_book_new();
+
+	(void)state;
+	assert_non_null(book);
+	put(V2 "/a/memory.current", "100\n");
+	put("/proc/7/cgroup", "1:name=systemd:/x\n0::/a\n");
+	assert_int_equal(cgroup_book_see_now_at(book, root, 7), 1);
+	assert_true(book->groups[0].began);
+	assert_int_equal(cgroup_book_see_now_at(book, root, 8), 0);
+	put("/proc/7/cgroup", "0::/a (deleted)\n");
+	assert_int_equal(cgroup_book_see_now_at(book, root, 7), 0);
+	put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1\n");
+	put("/sys/fs/cgroup/memory/c/memory.usage_in_bytes", "1\n");
+	put("/proc/7/cgroup", "4:cpu,memory:/c\n0::/a\n");
+	assert_int_equal(cgroup_book_see_now_at(book, root, 7), 2);
+	put("/proc/7/cgroup", "4:cpu,memory:/\n0::/a\n");
+	assert_int_equal(cgroup_book_see_now_at(book, root, 7), 0);
+	assert_int_equal(book->count, 2);
+	cgroup_book_free(book);
+}
+
 /* A folder that is a group of that user, seen; as root alone can make it. */
 static unsigned see_new(struct cgroup_book *book, unsigned number, uid_t owner)
 {
@@ -417,6 +442,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deep_owner, begin, end),
 		cmocka_unit_test_setup_teardown(test_book, begin, end),
 		cmocka_unit_test_setup_teardown(test_left, begin, end),
+		cmocka_unit_test_setup_teardown(test_now, begin, end),
 		cmocka_unit_test_setup_teardown(test_crowded_book, begin, end),
 	};
 

@@ -60,7 +60,7 @@ guest()
 }
 
 # What guests read that must be on a disk (guest_events.library()); theirs are in memory.
-pages=build/arm64/guest-file
+pages=build/arm64/guest-file.$$
 export PYMEM_GUEST_FILE=/run/folder/$pages
 
 [ -x $tool ] || { echo "check_arm64: $tool is not built: make arm64 (it needs arm64's libraries)" >&2; exit 1; }

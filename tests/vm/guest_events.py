@@ -186,7 +186,10 @@ def swapped():
     with swap(), tempfile.TemporaryDirectory() as folder:
         test_extras.check_swap(system)
         test_extras.check_swap_stacks(system, pathlib.Path(folder))
-        test_extras.check_in_swap(system)
+        if test_extras.sees_touches():
+            test_extras.check_in_swap(system)
+        else:
+            comment("of which lines what is in swap is: not here, --touched needs 6.2 or newer on x86-64")
 
 
 def reclaims():
@@ -207,7 +210,8 @@ def memory_high():
 def taken():
     """What another task reclaims of a program, and that it was this one."""
     with_memory()
-    gone = test_extras.check_external(types.SimpleNamespace(command=PYTHON), library(16 << 20), ("--touched",))
+    gone = test_extras.check_external(types.SimpleNamespace(command=PYTHON), library(16 << 20),
+                                      ("--touched",) if test_extras.sees_touches() else ())
     assert gone >= 1 << 20, "the kernel took %d bytes" % gone
     comment("taken: %d bytes" % gone)
 

@@ -111,6 +111,30 @@ unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, 
 	return cgroup_book_see_at(book, "", name, began);
 }
 
+/* Of a process that is ending, version 1 says that it is in the topmost group: see tracker_words.c.
+ * A group that was removed has no figures. */
+static bool is_told(const char *name)
+{
+	static const char gone[] = " (deleted)";
+	size_t length = strlen(name), ending = sizeof(gone) - 1;
+
+	return length && strcmp(name, CGROUP_MEMORY_V1 "/") != 0 &&
+	       (length < ending || strcmp(name + length - ending, gone) != 0);
+}
+
+unsigned cgroup_book_see_now_at(struct cgroup_book *book, const char *root, pid_t pid)
+{
+	char name[NAME_MOST];
+
+	cgroup_memory_now_at(root, pid, name, sizeof(name));
+	return is_told(name) ? cgroup_book_see_at(book, root, name, true) : 0;
+}
+
+unsigned cgroup_book_see_now(struct cgroup_book *book, pid_t pid)
+{
+	return cgroup_book_see_now_at(book, "", pid);
+}
+
 bool cgroup_book_has_left_at(const struct cgroup_book *book, const char *root, pid_t pid,
 			     unsigned number)
 {

@@ -46,6 +46,10 @@ unsigned cgroup_book_see(struct cgroup_book *book, pid_t pid, const char *path, 
 /* The same of a group named as cgroup_memory_name() does; below `root` (tests). */
 unsigned cgroup_book_see_at(struct cgroup_book *book, const char *root, const char *path,
 			    bool began);
+/* The same of the group in which process `pid`, which began while it was watched, is now. 0 also if
+ * it is ending, or has ended. */
+unsigned cgroup_book_see_now(struct cgroup_book *book, pid_t pid);
+unsigned cgroup_book_see_now_at(struct cgroup_book *book, const char *root, pid_t pid);
 
 /* True if the process is in another group now than in that of this number, of which it was. False
  * also if nothing is known, as of one that has ended. */

@@ -180,7 +180,8 @@ static int read_mapping(const struct proc_mapping *mapping, void *arg)
 	/* The kernel's own pages: no part of RSS. */
 	if (!strncmp(mapping->path, "[vvar", 5) || !strcmp(mapping->path, "[vsyscall]"))
 		return 0;
-	if (r->kind == PAGEMAP_ABSENT && !mapping->inode)
+	/* System V shared memory has its id for an inode, and the first one is 0. */
+	if (r->kind == PAGEMAP_ABSENT && !mapping->inode && mapping->perms[3] != 's')
 		return 0;
 	if (!r->words)
 		err = scan(r, mapping->start, mapping->end, file);

@@ -123,7 +123,7 @@ void tracker_end_groups(struct tracker *tracker)
 static void inherit_group(struct tracker *tracker, struct image *image, const struct image *parent)
 {
 	if (tracker->groups && !image->memory_group && !image->dead)
-		image->memory_group = cgroup_book_see(tracker->groups, image->pid, NULL, true);
+		image->memory_group = cgroup_book_see_now(tracker->groups, image->pid);
 	if (!image->memory_group)
 		image->memory_group = parent->memory_group;
 }

@@ -26,9 +26,10 @@
 #define LATE_PAGES (1 << 16) /* between two looks at the clock */
 #define REGION	   (1ull << PYMEM_TOUCHED_SHIFT)
 
-/* Regions of absent pages that are looked up in one image: 4 TiB. Each takes a microsecond or a
- * few. */
-#define ABSENT_REGIONS_MOST (1u << 21)
+/* Regions of absent pages that are looked up in one image: 512 GiB. Each takes a microsecond for
+ * each directory of its chain. */
+#define ABSENT_REGIONS_MOST (1u << 18)
+#define LATE_REGIONS	    256 /* as LATE_PAGES */
 
 struct resident { /* what was resident when an image was attached; shared with its children */
 	unsigned users;
@@ -269,6 +270,8 @@ static int join_absent(struct join *j, const struct pagemap_run *run)
 		next = next < end ? next : end;
 		if (++j->regions > ABSENT_REGIONS_MOST)
 			return -EFBIG;
+		if (j->late && !(j->regions % LATE_REGIONS) && j->late(j->arg))
+			return -ETIME;
 		part = (struct pagemap_run){address, (next - address) / j->page};
 		find_leaves(j, address);
 		if (j->leaf_count)
