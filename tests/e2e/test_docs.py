@@ -93,6 +93,7 @@ EXCERPTS = {
     "Line # Mem usage Increment": "memory_profiler's own table, to compare",
     "Note: /srv/app/sessions.py": "test_touched",
     "Grows by": "answers about services: test_heap_real",
+    "Killed by the kernel's OOM killer": "test_last_words",
 }
 # Of what keeps pools in use, the third is near the fourth.
 THIRD_PIN = r"(?<=code and)\s+(?:buffers|bytes)(?=\.)"
