@@ -297,35 +297,44 @@ int model_add_stack(struct model *model, struct model_process *process,
 	return 0;
 }
 
+/* Where more is kept of a stack, which is made if it is new. 0 or -errno. */
+static int extra_of(struct model *model, struct model_process *process,
+		    const struct model_location *const *frames, unsigned depth,
+		    struct stack_extra **extra)
+{
+	struct process *inner = process_of(process);
+	ssize_t index = depth ? model_take_stack(book_of(model), inner, frames, depth) : -EINVAL;
+
+	*extra = NULL;
+	if (index < 0)
+		return (int)index;
+	*extra = &inner->extras[index];
+	return 0;
+}
+
 int model_add_peak_before(struct model *model, struct model_process *process,
 			  const struct model_location *const *frames, unsigned depth,
 			  uint64_t pages)
 {
-	struct process *inner = process_of(process);
-	ssize_t index;
+	struct stack_extra *extra;
+	int err = extra_of(model, process, frames, depth, &extra);
 
-	if (!depth)
-		return -EINVAL;
-	index = model_take_stack(book_of(model), inner, frames, depth);
-	if (index < 0)
-		return index;
-	if (inner->extras[index].peak_before_pages < pages)
-		inner->extras[index].peak_before_pages = pages;
+	if (err)
+		return err;
+	if (extra->peak_before_pages < pages)
+		extra->peak_before_pages = pages;
 	return 0;
 }
 
 int model_add_resident(struct model *model, struct model_process *process,
 		       const struct model_location *const *frames, unsigned depth, uint64_t pages)
 {
-	struct process *inner = process_of(process);
-	ssize_t index;
+	struct stack_extra *extra;
+	int err = extra_of(model, process, frames, depth, &extra);
 
-	if (!depth)
-		return -EINVAL;
-	index = model_take_stack(book_of(model), inner, frames, depth);
-	if (index < 0)
-		return index;
-	inner->extras[index].resident_pages += pages;
+	if (err)
+		return err;
+	extra->resident_pages += pages;
 	return 0;
 }
 
@@ -333,16 +342,13 @@ int model_add_away(struct model *model, struct model_process *process,
 		   const struct model_location *const *frames, unsigned depth,
 		   uint64_t swapped_pages, uint64_t gone_pages)
 {
-	struct process *inner = process_of(process);
-	ssize_t index;
+	struct stack_extra *extra;
+	int err = extra_of(model, process, frames, depth, &extra);
 
-	if (!depth)
-		return -EINVAL;
-	index = model_take_stack(book_of(model), inner, frames, depth);
-	if (index < 0)
-		return index;
-	inner->extras[index].swapped_pages += swapped_pages;
-	inner->extras[index].gone_pages += gone_pages;
+	if (err)
+		return err;
+	extra->swapped_pages += swapped_pages;
+	extra->gone_pages += gone_pages;
 	return 0;
 }
 
