@@ -32,14 +32,12 @@ struct server {
 	bool closed;
 };
 
-static int make_text(void *arg, struct metrics_texts *texts)
+static int make_text(void *arg, bool plain, char **text, size_t *size)
 {
 	(void)arg;
-	texts->open = strdup("# EOF\n");
-	texts->plain = strdup("\n");
-	texts->open_size = strlen("# EOF\n");
-	texts->plain_size = 1;
-	return texts->open && texts->plain ? 0 : -ENOMEM;
+	*text = strdup(plain ? "\n" : "# EOF\n");
+	*size = *text ? strlen(*text) : 0;
+	return *text ? 0 : -ENOMEM;
 }
 
 /* Nobody waits here: it would take a second. */

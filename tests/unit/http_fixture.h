@@ -22,7 +22,7 @@ struct given {
 	struct metrics_listener listener;
 	struct metrics_http *http;
 	struct loop *loop;
-	unsigned made;
+	unsigned made, made_plain;
 	int error; /* of making it */
 	pid_t client;
 	int status; /* of the client */
@@ -36,18 +36,17 @@ struct given {
 	size_t more;	  /* bytes, behind what a profile has otherwise */
 };
 
-static int make_text(void *arg, struct metrics_texts *texts)
+static int make_text(void *arg, bool plain, char **text, size_t *size)
 {
 	struct given *g = arg;
 
 	g->made++;
+	g->made_plain += plain;
 	if (g->error)
 		return g->error;
-	texts->open = strdup(TEXT);
-	texts->plain = strdup("plain " TEXT);
-	texts->open_size = strlen(TEXT);
-	texts->plain_size = strlen("plain " TEXT);
-	return texts->open && texts->plain ? 0 : -ENOMEM;
+	*text = strdup(plain ? "plain " TEXT : TEXT);
+	*size = *text ? strlen(*text) : 0;
+	return *text ? 0 : -ENOMEM;
 }
 
 /* --- profiles --- */

@@ -47,6 +47,27 @@ static void all(void **state)
 	assert_in_range(g->made, 1, 20);
 }
 
+static int client_of_forms(const struct given *g)
+{
+	static const char plain[] = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+				    "Accept: text/plain\r\n\r\n";
+
+	for (int i = 0; i < 3; i++)
+		if (!answers(g, plain, "HTTP/1.1 200 OK", "plain " TEXT))
+			return 1;
+	return 0;
+}
+
+/* A form of the text that nobody asks for is not made. */
+static void forms(void **state)
+{
+	struct given *g = *state;
+
+	assert_int_equal(served(g, client_of_forms), 0);
+	assert_in_range(g->made_plain, 1, 3);
+	assert_int_equal(g->made, g->made_plain);
+}
+
 static int client_of_errors(const struct given *g)
 {
 	return answers(g, GET, "HTTP/1.1 503", "can't be read") ? 0 : 1;
@@ -110,6 +131,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(all, setup, teardown),
+		cmocka_unit_test_setup_teardown(forms, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(slowness, setup, teardown),
 		cmocka_unit_test_setup_teardown(ends, setup, teardown),

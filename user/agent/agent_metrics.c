@@ -97,6 +97,7 @@ static void put_all(const struct metrics_form *form, const struct model *model,
 		fputs("# EOF\n", form->out);
 }
 
+/* 0 or -errno; then there is no text to free. */
 static int put_text(bool plain, char **text, size_t *size, const struct model *model,
 		    const struct group_sums *sums, const struct metrics_agent *own, bool lines)
 {
@@ -110,6 +111,10 @@ static int put_text(bool plain, char **text, size_t *size, const struct model *m
 		err = err ?: -ENOMEM;
 	if (fclose(form.out))
 		err = err ?: -errno;
+	if (err) {
+		free(*text);
+		*text = NULL;
+	}
 	return err;
 }
 
@@ -203,7 +208,7 @@ static int sum_programs(struct agent_metrics *m, unsigned lines, struct group_su
 }
 
 /* A metrics_render_fn. */
-static int render(void *arg, struct metrics_texts *texts)
+static int render(void *arg, bool plain, char **text, size_t *size)
 {
 	struct agent_metrics *m = arg;
 	struct group_sums sums[KINDS] = {};
@@ -222,18 +227,10 @@ static int render(void *arg, struct metrics_texts *texts)
 		own = own_of(m, &facts);
 		put_spent(m, &own);
 		own.pss = m->agent->pss ? &pss : NULL;
-		err = put_text(false, &texts->open, &texts->open_size, model, sums, &own, lines);
-		err = err
-			      ?: put_text(true, &texts->plain, &texts->plain_size, model, sums,
-					  &own, lines);
+		err = put_text(plain, text, size, model, sums, &own, lines);
 	}
 	for (size_t i = 0; i < KINDS; i++)
 		group_sums_free(&sums[i]);
-	if (!err)
-		return 0;
-	free(texts->open);
-	free(texts->plain);
-	*texts = (struct metrics_texts){};
 	return err;
 }
 
@@ -271,12 +268,12 @@ void agent_metrics_collected(struct agent_metrics *m, uint32_t image, const uint
 static void on_write(void *arg)
 {
 	struct agent_metrics *m = arg;
-	struct metrics_texts texts = {};
-	int err = render(m, &texts);
+	char *text = NULL;
+	size_t size;
+	int err = render(m, true, &text, &size);
 
-	err = err ?: textfile_write(&m->textfile, texts.plain, texts.plain_size);
-	free(texts.open);
-	free(texts.plain);
+	err = err ?: textfile_write(&m->textfile, text, size);
+	free(text);
 	if (err && err != m->write_error)
 		agent_complain("--textfile %s: %s", m->path, strerror(-err));
 	else if (!err && m->write_error)

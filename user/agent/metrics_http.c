@@ -10,8 +10,8 @@
  *     taken END_NS after. Both are counted from the beginning: a client that sends a byte now and
  *     then has no more time than one that sends none.
  *   - One request a connection.
- *   - The text is made at most once in RENDER_NS, whoever asks, and after one that took long only
- *     after REST times as long; others get the one there is. Connections that still read
+ *   - Each form of the text is made at most once in RENDER_NS, whoever asks, and after what took
+ *     long only after REST times as long; others get the one there is. Connections that still read
  *     an older one keep it, for END_NS at most.
  *
  * Who asks for a profile of some seconds waits (pprof_http.c). Who goes away meanwhile is noticed.
@@ -88,32 +88,36 @@ static struct MHD_Response *response_of(char *text, size_t size, const char *typ
 static void drop_text(struct metrics_http *http)
 {
 	/* Connections that still send it have it until they are done. */
-	if (http->open)
-		MHD_destroy_response(http->open);
-	if (http->plain)
-		MHD_destroy_response(http->plain);
-	http->open = http->plain = NULL;
+	for (size_t i = 0; i < sizeof(http->forms) / sizeof(http->forms[0]); i++) {
+		if (http->forms[i].text)
+			MHD_destroy_response(http->forms[i].text);
+		http->forms[i] = (struct text_form){};
+	}
 }
 
-/* Makes the text anew if it is old. False: there is none. */
-static bool has_text(struct metrics_http *http)
+/* The text, made anew if it is old. NULL: there is none. Both forms of it become old at the same
+ * time; the one that nobody asks for is not made. */
+static struct MHD_Response *current_text(struct metrics_http *http, bool plain)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	struct metrics_texts texts = {};
-	uint64_t took;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), took;
+	struct text_form *form = &http->forms[plain];
+	bool old = now >= http->due_ns;
+	size_t size;
+	char *text;
 
-	if (now < http->due_ns)
-		return http->open && http->plain;
-	drop_text(http);
-	if (!http->render(http->render_arg, &texts)) {
-		http->open = response_of(texts.open, texts.open_size, TYPE_OPEN);
-		http->plain = response_of(texts.plain, texts.plain_size, TYPE_TEXT);
-	}
+	if (old)
+		drop_text(http);
+	if (form->made)
+		return form->text;
+	form->made = true;
+	if (!http->render(http->render_arg, plain, &text, &size))
+		form->text = response_of(text, size, plain ? TYPE_TEXT : TYPE_OPEN);
 	took = clock_ns(CLOCK_MONOTONIC) - now;
-	http->due_ns = now + took + (REST * took > RENDER_NS ? REST * took : RENDER_NS);
+	http->due_ns = old ? now + took + (REST * took > RENDER_NS ? REST * took : RENDER_NS)
+			   : http->due_ns + took + REST * took;
 	http->counts.renderings++;
 	http->counts.rendering_seconds += (double)took / (double)NS;
-	return http->open && http->plain;
+	return form->text;
 }
 
 /* --- requests --- */
@@ -166,12 +170,13 @@ enum MHD_Result http_refuse(struct metrics_http *http, struct MHD_Connection *co
 
 static enum MHD_Result send_metrics(struct metrics_http *http, struct MHD_Connection *connection)
 {
-	if (!has_text(http))
+	struct MHD_Response *text = current_text(http, wants_plain(connection));
+
+	if (!text)
 		return http_refuse(http, connection, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   "the figures can't be read just now\n", "Retry-After", "1");
 	http->counts.answered++;
-	return MHD_queue_response(connection, MHD_HTTP_OK,
-				  wants_plain(connection) ? http->plain : http->open);
+	return MHD_queue_response(connection, MHD_HTTP_OK, text);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,

@@ -4,6 +4,7 @@
 #ifndef METRICS_HTTP_H
 #define METRICS_HTTP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/metrics_listen.h"
@@ -11,14 +12,8 @@
 
 #define METRICS_HTTP_CONNECTIONS 32 /* at a time; others wait until one is closed */
 
-/* The text in both of its forms. */
-struct metrics_texts {
-	char *open, *plain; /* OpenMetrics, and the older text format; of malloc() */
-	size_t open_size, plain_size;
-};
-
-/* Fills `texts`, which the caller frees. 0 or -errno. */
-typedef int metrics_render_fn(void *arg, struct metrics_texts *texts);
+/* Makes the text, of malloc(): OpenMetrics, or `plain`, the older text format. 0 or -errno. */
+typedef int metrics_render_fn(void *arg, bool plain, char **text, size_t *size);
 
 /* Profiles in the format of pprof. */
 #define PPROF_PLACES 4 /* requests that may wait, or take their profile, at a time */
@@ -52,7 +47,8 @@ struct metrics_http_counts {
 struct metrics_http;
 
 /* A server on the listener, which must outlive it. It opens all that it needs: afterwards it only
- * accepts, reads, writes and closes. `render` is called at most once a second, from the loop.
+ * accepts, reads, writes and closes. `render` is called at most once a second for each form of the
+ * text, from the loop.
  * `pprof`: how profiles are made; NULL: they are not served. It must outlive the server. The caller
  * frees it with metrics_http_free(). NULL with errno set; -EINVAL: the certificate and its key
  * can't be used. */

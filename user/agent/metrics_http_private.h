@@ -26,14 +26,19 @@ struct pprof_place { /* a request that waits, or whose answer was not taken yet 
 	int error;		      /* -errno: why */
 };
 
+struct text_form {
+	bool made;		   /* or it was tried */
+	struct MHD_Response *text; /* NULL: there is none */
+};
+
 struct metrics_http {
 	struct MHD_Daemon *daemon;
 	const char *token;
 	bool any_host; /* whatever Host says */
 	metrics_render_fn *render;
 	void *render_arg;
-	struct MHD_Response *open, *plain; /* NULL: there is no text */
-	uint64_t due_ns;		   /* from when on another one may be made */
+	struct text_form forms[2]; /* OpenMetrics, and the older text format */
+	uint64_t due_ns;	   /* from when on another one may be made */
 	struct client clients[METRICS_HTTP_CONNECTIONS];
 	struct metrics_http_counts counts;
 	struct loop *loop;

@@ -91,6 +91,7 @@ struct model_line {
 	unsigned path_count; /* 0: it has no callers, or was never innermost */
 	unsigned path_more;  /* frames further out */
 	bool path_open;	     /* the outermost frames are missing */
+	bool others; /* of a sum in model.folded: no line, but all for which it has no room */
 	/* Only of the exact engine. The first two are -1, the others 0, if the line was not seen to
 	 * run. */
 	int64_t mem_usage_bytes; /* highest RSS at the end of a run; -1 also as in peak_bytes */
@@ -100,9 +101,6 @@ struct model_line {
 	int64_t row_bytes;	 /* part of once_bytes: nor inside other code on the line */
 	int64_t gc_bytes;	 /* part of run_bytes: changed by garbage collections */
 	uint64_t collections;
-	bool others; /* of a sum in model.folded: no line, but all for which it has no room */
-	/* While lines are computed: what peak_bytes and mem_usage_bytes must reach to be known. */
-	int64_t peak_before_bytes, usage_before_bytes;
 };
 
 /* A function that the exact engine saw called. Of several processes: their sum. */

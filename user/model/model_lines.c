@@ -18,14 +18,20 @@ struct mark {			 /* by line number: where the line was last met */
 	size_t at;		 /* its index in the process's lines */
 };
 
+/* What a line's figures must reach to be known: settle_peaks(). */
+struct before {
+	int64_t peak_bytes, usage_bytes;
+};
+
 struct summing {
 	const struct book *book;
 	struct mark *marks;
 	struct model_process *process;
 	uint32_t number; /* of the process, plus 1 */
 	size_t room;
-	size_t *heaviest; /* for each line of the process: model_compute_paths() */
-	size_t heaviest_room;
+	size_t *heaviest;      /* for each line of the process: model_compute_paths() */
+	struct before *before; /* for each line of the process, too */
+	size_t heaviest_room, before_room;
 };
 
 /* The line of `location` in the current process, added if it is new. NULL: out of memory. The
@@ -38,9 +44,11 @@ static struct model_line *line_of(struct summing *s, const struct model_location
 	if (mark->process == s->number)
 		return &process->lines[mark->at];
 	if (!ARRAY_HAS_ROOM(process->lines, process->line_count, s->room) ||
-	    !ARRAY_HAS_ROOM(s->heaviest, process->line_count, s->heaviest_room))
+	    !ARRAY_HAS_ROOM(s->heaviest, process->line_count, s->heaviest_room) ||
+	    !ARRAY_HAS_ROOM(s->before, process->line_count, s->before_room))
 		return NULL;
 	s->heaviest[process->line_count] = 0;
+	s->before[process->line_count] = (struct before){};
 	*mark = (struct mark){.process = s->number, .at = process->line_count};
 	process->lines[process->line_count] =
 		(struct model_line){.location = location,
@@ -169,17 +177,21 @@ static void keep_larger(int64_t *most, int64_t more)
 
 /* In a part of a recording, what was not higher than before is not known. A line's figure is if
  * that of one of its stacks is, and is as high as those of the others were before. */
-static void settle_peaks(struct model_process *process)
+static void settle_peaks(const struct summing *s)
 {
-	for (size_t i = 0; i < process->line_count; i++) {
-		struct model_line *line = &process->lines[i];
+	for (size_t i = 0; i < s->process->line_count; i++) {
+		struct model_line *line = &s->process->lines[i];
 
-		if (line->peak_bytes < line->peak_before_bytes)
+		if (line->peak_bytes < s->before[i].peak_bytes)
 			line->peak_bytes = -1;
-		if (line->mem_usage_bytes < line->usage_before_bytes)
+		if (line->mem_usage_bytes < s->before[i].usage_bytes)
 			line->mem_usage_bytes = -1;
-		line->peak_before_bytes = line->usage_before_bytes = 0;
 	}
+}
+
+static struct before *before_of(struct summing *s, const struct model_line *line)
+{
+	return &s->before[line - s->process->lines];
 }
 
 static int sum_stack(struct summing *s, size_t index)
@@ -210,7 +222,7 @@ static int sum_stack(struct summing *s, size_t index)
 		line->cow_total_faults += stack->counters.cow_faults;
 		keep_larger(&line->peak_bytes, peak);
 		if (peak < before)
-			keep_larger(&line->peak_before_bytes, before);
+			keep_larger(&before_of(s, line)->peak_bytes, before);
 	}
 	s->process->charged_bytes += bytes;
 	return 0;
@@ -238,8 +250,8 @@ static int sum_runs(struct summing *s, const struct runs *runs)
 	line->collections += counted->collections;
 	keep_larger(&line->mem_usage_bytes, (int64_t)counted->usage_pages * page);
 	keep_larger(&line->peak_bytes, (int64_t)counted->peak_pages * page);
-	keep_larger(&line->usage_before_bytes, usage_before);
-	keep_larger(&line->peak_before_bytes, (int64_t)runs->peak_before_pages * page);
+	keep_larger(&before_of(s, line)->usage_bytes, usage_before);
+	keep_larger(&before_of(s, line)->peak_bytes, (int64_t)runs->peak_before_pages * page);
 	return 0;
 }
 
@@ -259,7 +271,7 @@ static int sum_process(struct summing *s)
 	for (i = 0; i < process_of(process)->run_count && !err; i++)
 		if (!process_of(process)->runs[i].function)
 			err = sum_runs(s, &process_of(process)->runs[i]);
-	settle_peaks(process);
+	settle_peaks(s);
 	if (!err)
 		err = model_compute_functions(s->book, process);
 	if (!err)
@@ -289,5 +301,6 @@ int model_compute_lines(struct model *model)
 	}
 	free(s.marks);
 	free(s.heaviest);
+	free(s.before);
 	return err;
 }

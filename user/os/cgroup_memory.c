@@ -4,8 +4,10 @@
  * memory.oom_control; memory.stat in both. */
 #include "os/cgroup_memory.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,24 +32,40 @@ struct group {
 	size_t length; /* of the path */
 };
 
-/* The number in a file, behind `key` if that is not NULL. -1: none ("max"), or it can't be read. */
+/* Reads as much of a small file of the kernel's as there is room for, as text. False: none. */
+static bool read_text(const char *file_name, char *text, size_t size)
+{
+	int fd = open(file_name, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return false;
+	while (used < size - 1 && (got = read(fd, text + used, size - 1 - used)) > 0)
+		used += (size_t)got;
+	close(fd);
+	text[used] = '\0';
+	return used > 0;
+}
+
+/* The number in a file, behind `key` if that is not NULL. -1: none ("max"), or it can't be read. An
+ * agent asks this a few times a second: no stream is made for it. */
 static int64_t number_in(const char *file_name, const char *key)
 {
-	char line[128], word[64];
-	long long number = -1;
-	FILE *file = fopen(file_name, "re");
+	char text[16384], *line = text, *end;
+	size_t length = key ? strlen(key) : 0;
+	long long number;
 
-	if (!file)
+	if (!read_text(file_name, text, sizeof(text)))
 		return -1;
-	while (fgets(line, sizeof(line), file)) {
-		if (!key && sscanf(line, "%lld", &number) == 1)
-			break;
-		if (key && sscanf(line, "%63s %lld", word, &number) == 2 && !strcmp(word, key))
-			break;
-		number = -1;
+	for (; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+		if (key && (strncmp(line, key, length) || line[length] != ' '))
+			continue;
+		number = strtoll(line + length, &end, 10);
+		if (end > line + length)
+			return number < 0 ? -1 : number;
 	}
-	fclose(file);
-	return number < 0 ? -1 : number;
+	return -1;
 }
 
 static int64_t read_number(const struct group *group, const char *name, const char *key)

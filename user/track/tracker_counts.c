@@ -368,9 +368,13 @@ static int read_stalls(const struct pymem_stack_key *key, const struct pymem_vmc
 static int read_thread(const struct pymem_collected *thread, void *arg)
 {
 	struct handing *h = arg;
+	const struct counts_stack figures = {.key = thread->key, .counters = &thread->counters};
+	enum counts_want want = wanted(h, &thread->key, &thread->counters, true);
 
-	if (wanted(h, &thread->key, &thread->counters, true) == COUNTS_NOTHING)
+	if (want == COUNTS_NOTHING)
 		return 0;
+	if (want == COUNTS_FIGURES)
+		return h->reader->thread(&figures, h->arg);
 	return tracker_hand_stack(h->tracker, &thread->key, &thread->counters, h->reader->thread,
 				  HAND_NONE, h->arg);
 }
