@@ -583,6 +583,9 @@ struct pymem_thread {
 	__u64 vm_advice;  /* tells apart calls of madvise that give pages back */
 	__u32 vm_call;	  /* its number, plus 1, until the lock is released; 0: none */
 	__u32 vm_topdown; /* vm_area was sought from the top down */
+	/* The call that has succeeded just now, and its result. */
+	__u64 vm_result;
+	__u32 vm_done, vm_pad;
 	struct pymem_string string;
 	__u64 told;	    /* PYMEM_THREAD(); 0 until its Python state was found */
 	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */

@@ -56,18 +56,18 @@ static __always_inline void capture_str(const struct py_layout *py, __u64 addr,
 	str->kind = kind;
 }
 
+/* What of it changes is in the scratch area, as of a struct walk. */
 struct parts {
 	struct pymem_msg_code *m;
-	__u32 from; /* how much of the table has been handed over */
-	__u32 unread;
-	__u64 failed;
+	struct scratch *s;
 };
 
 /* Sends the next part of the line table; the first part goes out even if it is empty. */
 LOOP_BODY send_part(__u32 i, struct parts *c)
 {
 	struct pymem_msg_code *m = c->m;
-	__u32 offset = c->from, bytes = 0, more;
+	struct scratch *s = c->s;
+	__u32 offset = s->sent, bytes = 0, more;
 	__u64 flags;
 
 	if (offset >= m->table_length && (i || offset))
@@ -79,21 +79,21 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 	}
 	if (bytes && bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset))) {
 		bytes = 0; /* paged out: user space reads it from the process */
-		c->unread = 1;
+		s->unread = 1;
 	}
 	/* Without a branch: clang would end the loop in one that falls into its head, which 5.10's
 	 * verifier takes for a loop without an end. */
 	more = m->table_length > offset + bytes;
-	m->last = c->unread | ((i + 1 == MAX_TABLE_PARTS) & more);
+	m->last = s->unread | ((i + 1 == MAX_TABLE_PARTS) & more);
 	flags = m->last ? BPF_RB_FORCE_WAKEUP : ring_flags();
 	m->table_offset = offset;
 	m->table_bytes = bytes;
-	c->failed = bpf_ringbuf_output(&ring, m,
+	s->unsent = bpf_ringbuf_output(&ring, m,
 				       __builtin_offsetof(struct pymem_msg_code, table) + bytes,
 				       flags) != 0;
-	if (!c->failed)
-		c->from = offset + bytes;
-	return c->failed || c->unread;
+	if (!s->unsent)
+		s->sent = offset + bytes;
+	return s->unsent || s->unread;
 }
 
 static __always_inline void sends_spend(struct scratch *s, __u64 messages)
@@ -113,7 +113,7 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 	struct pymem_msg_code *m;
 	struct scratch *s = scratch_get();
 	__u64 table, size = 0;
-	struct parts c = {};
+	struct parts c;
 	__u32 zero = 0;
 	__u64 ids;
 
@@ -147,14 +147,16 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 	}
 	m->table_length = size;
 	c.m = m;
-	c.from = from;
+	c.s = s;
+	s->sent = from;
+	s->unread = s->unsent = 0;
 	LOOP(MAX_TABLE_PARTS, send_part, &c);
-	sends_spend(s, (c.from - from) / PYMEM_TABLE_BYTES + 1);
-	if (c.failed && c.from == from)
+	sends_spend(s, (s->sent - from) / PYMEM_TABLE_BYTES + 1);
+	if (s->unsent && s->sent == from)
 		return ANNOUNCE_FAILED;
-	if (c.unread || c.from >= size || c.from >= PYMEM_TABLE_KEPT)
+	if (s->unread || s->sent >= size || s->sent >= PYMEM_TABLE_KEPT)
 		return TABLE_DONE;
-	return c.from;
+	return s->sent;
 }
 
 /* Called before code objects of p are announced, since `codes` has a quota. announce_end()

@@ -98,37 +98,41 @@ static __always_inline __s32 task_cache(struct task_struct *task, __u32 member)
 	}
 }
 
-#define MAX_CPUS 4096 /* the verifier follows only nr_cpus iterations */
+struct totals {
+	struct pymem_proc *p;
+	__s64 total;
+	__u32 member, keep;
+};
+
+LOOP_BODY total_step(__u32 cpu, struct totals *t)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(t->p + 1);
+	__s32 part;
+
+	if (cpu >= nr_cpus)
+		return 1;
+	part = counter_part(t->p->percpu[t->member & 3], cpu);
+	t->total += part;
+	if (t->keep)
+		c[cpu].last[t->member & 3] = part;
+	return 0;
+}
 
 /* The exact value of one of p's counters, from all CPUs. With `keep`, events continue
  * from this value. */
 static __always_inline __s64 counter_total(struct pymem_proc *p, __u32 member, __u32 keep)
 {
-	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
-	__s64 total;
-	__u32 cpu;
+	struct totals t = {.p = p, .member = member & 3, .keep = keep};
 
-	member &= 3;
-	if (batched_counters) {
-		total = atomic_counter(p->mm, member);
-		if (keep)
-			p->shared_pages[member] = total;
-		return total;
-	}
-	total = counter_shared(p->counter[member]);
+	if (batched_counters)
+		t.total = atomic_counter(p->mm, t.member);
+	else
+		t.total = counter_shared(p->counter[t.member]);
 	if (keep)
-		p->shared_pages[member] = total;
-	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
-		__s32 part;
-
-		if (cpu >= nr_cpus)
-			break;
-		part = counter_part(p->percpu[member], cpu);
-		total += part;
-		if (keep)
-			c[cpu].last[member] = part;
-	}
-	return total;
+		p->shared_pages[t.member] = t.total;
+	if (!batched_counters)
+		LOOP(nr_cpus, total_step, &t);
+	return t.total;
 }
 
 static __always_inline void proc_find_counters(struct pymem_proc *p, __u32 member)
@@ -158,17 +162,26 @@ static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
 	return 0;
 }
 
+struct peaks {
+	struct pymem_proc *p;
+};
+
+LOOP_BODY peak_step(__u32 cpu, struct peaks *t)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(t->p + 1);
+
+	if (cpu >= nr_cpus)
+		return 1;
+	if (c[cpu].peak_pages > t->p->peak_pages)
+		t->p->peak_pages = c[cpu].peak_pages;
+	return 0;
+}
+
 static __always_inline void proc_fold_peaks(struct pymem_proc *p)
 {
-	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
-	__u32 cpu;
+	struct peaks peaks = {p};
 
-	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
-		if (cpu >= nr_cpus)
-			break;
-		if (c[cpu].peak_pages > p->peak_pages)
-			p->peak_pages = c[cpu].peak_pages;
-	}
+	LOOP(nr_cpus, peak_step, &peaks);
 }
 
 #ifndef PYMEM_LEGACY
@@ -195,9 +208,11 @@ static __always_inline __s32 load_s32(__u64 address)
 
 struct pending {
 	struct pymem_proc *p;
-	__s64 pages;
-	__u32 member, own;
-	__u32 claiming; /* another CPU is just claiming: what is left is not known yet */
+	/* Of this CPU: pages are summed up in `change`, where the verifier does not follow each
+	 * value. CLAIMING more for each CPU that is just claiming: what is left is not known yet.
+	 */
+	struct pymem_cpu *own;
+	__u32 member, cpu;
 };
 
 /* Has CPU `cpu` just emptied its part into the shared count, its event still to come? If it
@@ -210,7 +225,7 @@ LOOP_BODY pending_step(__u32 cpu, struct pending *c)
 
 	if (cpu >= nr_cpus)
 		return 1;
-	if (cpu == c->own)
+	if (cpu == c->cpu)
 		return 0;
 	offset = cpu_offset(cpu);
 	if (!offset)
@@ -218,21 +233,24 @@ LOOP_BODY pending_step(__u32 cpu, struct pending *c)
 	other = (struct pymem_cpu *)(c->p + 1) + cpu;
 	last = other->last[c->member & 3];
 	if (*(volatile __u32 *)&other->claiming)
-		c->claiming = 1;
+		c->own->change += CLAIMING;
 	if (last && !load_s32(c->p->percpu[c->member & 3] + *offset))
-		c->pages += last > 0 ? counter_batch : -(__s64)counter_batch;
+		c->own->change += last > 0 ? counter_batch : -(__s64)counter_batch;
 	return 0;
 }
 
-/* What other CPUs have put into the shared count for their own events to claim. */
-static __noinline __s64 pending_pages(struct pymem_proc *p, __u32 member)
+/* What other CPUs than this one, which has `own`, have put into the shared count for their own
+ * events to claim. */
+static __noinline __s64 pending_pages(struct pymem_proc *p, __u32 member, struct pymem_cpu *own)
 {
-	struct pending c = {.p = p, .member = member, .own = bpf_get_smp_processor_id()};
+	struct pending c = {
+		.p = p, .own = own, .member = member, .cpu = bpf_get_smp_processor_id()};
 
-	if (!p)
+	if (!p || !own)
 		return 0;
+	own->change = 0;
 	LOOP(nr_cpus, pending_step, &c);
-	return c.claiming ? CLAIMING : c.pages;
+	return own->change > CLAIMING / 2 ? CLAIMING : own->change;
 }
 
 /* This CPU's part was `last` and is 0; `there` pages can be claimed of the shared count. How
@@ -241,13 +259,14 @@ static __noinline __s64 pending_pages(struct pymem_proc *p, __u32 member)
  * All of them, unless several threads of the process change the counter in the same
  * instant. A page fault adds one page, or a power of two: that decides whatever others do.
  * What a system call changes is any number: of that, what is pending elsewhere is left. */
-static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 there, __s32 last)
+static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 there, __s32 last,
+				  struct pymem_cpu *own)
 {
 	__s64 change = there - last, batch = counter_batch, others;
 
 	if (change == 1 || change == -1)
 		return there;
-	others = pending_pages(p, member);
+	others = pending_pages(p, member, own);
 	if (others == CLAIMING)
 		return CLAIMING;
 	if (!in_exception())
@@ -284,7 +303,7 @@ LOOP_BODY claim_step(__u32 i __attribute__((unused)), struct claim *c)
 	c->mine = mine;
 	if (!mine && c->last != (__s64)counter_batch - 1)
 		return 1;
-	mine = own_share(p, member, mine, c->last);
+	mine = own_share(p, member, mine, c->last, cpu);
 	c->mine = 0;
 	if (mine == CLAIMING)
 		return 0;

@@ -26,22 +26,6 @@
 #define QUOTA_FLOOR_UNTIL 8  /* while more than an eighth of the table is free */
 #define QUOTA_ROOT	  16 /* a sixteenth of the table is kept for root */
 
-static __always_inline __u32 table_room(__u32 table)
-{
-	switch (table) {
-	case PYMEM_TABLE_STACKS:
-		return room_stacks;
-	case PYMEM_TABLE_VMCALLS:
-		return room_vmcalls;
-	case PYMEM_TABLE_CODES:
-		return room_codes;
-	case PYMEM_TABLE_LINES:
-		return room_lines;
-	default:
-		return room_threads;
-	}
-}
-
 /* Why an image may not take another place. Otherwise the result is the account that the place will
  * be on. */
 enum quota_verdict { QUOTA_IMAGE_FULL = -1, QUOTA_USER_FULL = -2 };
@@ -53,7 +37,7 @@ static __always_inline struct pymem_account *account_at(__u32 account)
 
 static __always_inline int quota_verdict(struct pymem_proc *p, __u32 table, __u32 user)
 {
-	__u32 used = places_used[table], room = table_room(table), held = p->places[table].held;
+	__u32 used = places_used[table], room = table_rooms[table], held = p->places[table].held;
 	__u32 free = used < room ? room - used : 0, floor = QUOTA_FLOOR, account = 0;
 
 	if (user) {

@@ -161,12 +161,20 @@ static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __
 				   __u64 pages, __u32 id)
 {
 	struct touched_fill fill = {.leaf = leaf, .id = id};
-	__u32 window = member == PYMEM_ANON ? 1 : FAULT_AROUND;
+	__u32 window;
 
 	if (!leaf)
 		return 0;
-	while (window < pages && window < PYMEM_TOUCHED_PAGES)
-		window *= 2;
+	/* The next power of two; without a loop, since the verifier would follow what comes after
+	 * once for each of them. */
+	window = pages < PYMEM_TOUCHED_PAGES ? pages - 1 : PYMEM_TOUCHED_PAGES - 1;
+	if (member != PYMEM_ANON)
+		window |= FAULT_AROUND - 1;
+	window |= window >> 1;
+	window |= window >> 2;
+	window |= window >> 4;
+	window |= window >> 8;
+	window++;
 	fill.first = at & ~(window - 1);
 	if (window == pages && (member == PYMEM_ANON || pages == PYMEM_TOUCHED_PAGES))
 		LOOP(window, touched_step, &fill);

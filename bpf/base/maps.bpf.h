@@ -87,7 +87,11 @@ struct scratch {
 		       */
 	__u32 coded;  /* code objects that are remembered since this event began */
 	__u32 refused;
+	__u32 sent;    /* how much of a line table has been handed over; */
+	__u32 unread;  /* a part of it can't be read: paged out; */
+	__u32 unsent;  /* there was no room in the ring for a part */
 	__u32 left;    /* frames that this walk may still look at, where it takes them in runs */
+	__s32 more;    /* of the walk: 1: goes on, 0: at the outermost frame, -1: unreadable */
 	__u32 small;   /* `chunk` is what a small read brought */
 	__u32 account; /* the account that new code objects are on */
 	__u32 untimed; /* walks on this CPU until one is timed */
@@ -332,6 +336,9 @@ SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 
 SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quota */
+/* How many these can have. No constants: the verifier would follow the quota once for each of them.
+ */
+SHARED __u32 table_rooms[PYMEM_TABLE_COUNT];
 
 SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
 
@@ -402,12 +409,7 @@ KNOB(tell_threads, 0);	    /* stacks of different threads are different stacks *
 KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1);	   /* see quota.bpf.h */
-KNOB(quota_user_share, 3); /* likewise; below: sizes of the tables */
-KNOB(room_stacks, 65536);
-KNOB(room_vmcalls, 65536);
-KNOB(room_codes, 65536);
-KNOB(room_lines, 65536);
-KNOB(room_threads, 65536);
+KNOB(quota_user_share, 3); /* likewise */
 
 static __always_inline __u32 mm_slot(__u64 mm)
 {

@@ -19,28 +19,27 @@ struct {
 
 __u32 cpu_offsets_found;
 
+LOOP_BODY offset_step(__u32 cpu, const __u64 *base)
+{
+	__u64 *offset = bpf_map_lookup_elem(&cpu_offsets, &cpu);
+	__u32 zero = 0;
+	void *element = bpf_map_lookup_percpu_elem(&percpu_probe, &zero, cpu);
+
+	if (!offset || !element)
+		return 0; /* not possible after all: the loader compares the count */
+	*offset = as_number(element) - *base;
+	cpu_offsets_found++;
+	return 0;
+}
+
 SEC("syscall")
 int find_cpu_offsets(void *ctx __attribute__((unused)))
 {
 	struct bpf_array *array = (struct bpf_array *)as_number(&percpu_probe);
-	__u32 zero = 0, cpu;
 	__u64 base = 0;
 
 	bpf_probe_read_kernel(&base, sizeof(base), __builtin_preserve_access_index(&array->pptrs));
-	for (cpu = 0; cpu < 4096; cpu++) {
-		__u32 key = cpu;
-		__u64 *offset;
-		void *element;
-
-		if (cpu >= nr_cpus)
-			break;
-		offset = bpf_map_lookup_elem(&cpu_offsets, &key);
-		element = bpf_map_lookup_percpu_elem(&percpu_probe, &zero, cpu);
-		if (!offset || !element)
-			continue; /* not possible after all: the loader compares the count */
-		*offset = as_number(element) - base;
-		cpu_offsets_found++;
-	}
+	LOOP(nr_cpus, offset_step, &base);
 	return 0;
 }
 #endif

@@ -15,58 +15,44 @@
 
 #define GROUP_BYTES ((__u64)PYMEM_GROUP_BYTES) /* hashed in one iteration */
 
-struct bytes {
-	struct scratch *s;
-	__u64 start, groups; /* offset in s->chunk; number of groups of four words */
-	__u64 a, b, c, d;
-};
-
-/* Four hashes side by side: a multiplication takes as long as four that don't wait for it. */
-LOOP_BODY bytes_step(__u32 i, struct bytes *c)
-{
-	const __u8 *at;
-
-	if (i >= c->groups)
-		return 1;
-	at = c->s->chunk + ((c->start + GROUP_BYTES * i) & (CHUNK_BYTES - 1) & ~7ULL);
-	c->a = mix(c->a, *(const __u64 *)at);
-	c->b = mix(c->b, *(const __u64 *)(at + 8));
-	c->c = mix(c->c, *(const __u64 *)(at + 16));
-	c->d = mix(c->d, *(const __u64 *)(at + 24));
-	return 0;
-}
-
 /* The `count` bytes (fewer than 8) at `start` of s->chunk, without what follows. */
 static __always_inline __u64 bytes_rest(struct scratch *s, __u64 start, __u64 count)
 {
 	return LOAD(s->chunk, start, CHUNK_BYTES - 1) & ((1ULL << (8 * (count & 7))) - 1);
 }
 
-/* Mixes `count` bytes (TABLE_ROOM at most) at `start` of s->chunk into `hash`. */
-SEPARATE_IF_UNROLLED __u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
+/* Mixes `count` bytes (TABLE_ROOM at most) at `start` of s->chunk into `hash`: four hashes side by
+ * side, since a multiplication takes as long as four that don't wait for it. A loop, not calls of
+ * bpf_loop(): so the verifier follows it once, not once for each of those who call. */
+SEPARATE __u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
 {
-	struct bytes c = {.start = start, .a = hash, .b = MIX1, .c = MIX2, .d = ~hash};
-	__u64 at = start + (count & ~(GROUP_BYTES - 1));
+	__u64 a = hash, b = MIX1, c = MIX2, d = ~hash, at = start + (count & ~(GROUP_BYTES - 1));
+	__u64 groups = count / GROUP_BYTES, i;
+	struct scratch *s = scratch_get();
+	const __u8 *group;
 
-	c.s = scratch_get();
-	if (!c.s)
+	if (!s)
 		return 0;
-	c.groups = count / GROUP_BYTES;
-	if (c.groups) {
-		LOOP(TABLE_ROOM / GROUP_BYTES, bytes_step, &c);
-		hash = mix(mix(mix(c.a, c.b), c.c), c.d);
+	for (i = 0; i < TABLE_ROOM / GROUP_BYTES && i < groups; i++) {
+		group = s->chunk + ((start + GROUP_BYTES * i) & (CHUNK_BYTES - 1) & ~7ULL);
+		a = mix(a, *(const __u64 *)group);
+		b = mix(b, *(const __u64 *)(group + 8));
+		c = mix(c, *(const __u64 *)(group + 16));
+		d = mix(d, *(const __u64 *)(group + 24));
 	}
+	if (groups)
+		hash = mix(mix(mix(a, b), c), d);
 	if (count & 16) {
-		hash = mix(hash, LOAD(c.s->chunk, at, CHUNK_BYTES - 1));
-		hash = mix(hash, LOAD(c.s->chunk, at + 8, CHUNK_BYTES - 1));
+		hash = mix(hash, LOAD(s->chunk, at, CHUNK_BYTES - 1));
+		hash = mix(hash, LOAD(s->chunk, at + 8, CHUNK_BYTES - 1));
 		at += 16;
 	}
 	if (count & 8) {
-		hash = mix(hash, LOAD(c.s->chunk, at, CHUNK_BYTES - 1));
+		hash = mix(hash, LOAD(s->chunk, at, CHUNK_BYTES - 1));
 		at += 8;
 	}
 	if (count & 7)
-		hash = mix(hash, bytes_rest(c.s, at, count));
+		hash = mix(hash, bytes_rest(s, at, count));
 	return hash ?: 1;
 }
 

@@ -50,9 +50,19 @@ static __always_inline void step_end(struct scratch *s, const struct step *at)
 	s->served = at->served;
 }
 
+/* Where a frame's fields are, as one number. Frames of two forms are taken in runs: see walk_run().
+ */
+#define FRAME_FORM(back, code, instr) ((__u64)(back) | (__u64)(code) << 16 | (__u64)(instr) << 32)
+#define FORM_ANY		      0ULL
+#define FORM_3_11		      FRAME_FORM(48, 32, 56) /* it has neither shims nor tags */
+#define FORM_3_12		      FRAME_FORM(8, 0, 56)
+#define FORM_BACK(form)		      ((form)&0xff)
+#define FORM_CODE(form)		      ((form) >> 16 & 0xff)
+#define FORM_INSTR(form)	      ((form) >> 32 & 0xff)
+
 /* Reads `frame` into s->chunk unless it is there. Returns its offset there, or -1: unreadable. */
 static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_layout *py,
-					  struct step *step)
+					  struct step *step, const __u64 form)
 {
 	__u64 frame = step->frame, offset = frame - s->base, length;
 	__u32 small;
@@ -63,7 +73,7 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	 * time; frame objects: just one. Frames that lie apart (generators', or a hostile
 	 * program's) are read with little around them. */
 	small = step->served < SERVED_FEW;
-	if (py->flags & PY_FRAME_OBJECT) {
+	if (form == FORM_ANY && py->flags & PY_FRAME_OBJECT) {
 		s->base = frame;
 		length = py->frame_size;
 	} else if (small) {
@@ -89,7 +99,7 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 /* Looks at the frame step->frame, which is in the chunk: appends it unless it is a C-stack shim,
  * and moves on to its caller. 1: more to come, 0: the end. */
 static __always_inline int walk_frame(struct scratch *s, const struct py_layout *py,
-				      struct step *step, __u64 offset)
+				      struct step *step, __u64 offset, const __u64 form)
 {
 	__u64 code, instr, frame = step->frame;
 	struct frame_raw *raw;
@@ -100,17 +110,17 @@ static __always_inline int walk_frame(struct scratch *s, const struct py_layout 
 	at = s->chunk + offset;
 	code = LOAD(at, py->frame_code, FRAME_BYTES - 1);
 	instr = LOAD(at, py->frame_instr, FRAME_BYTES - 1);
-	if (!(py->flags & PY_INSTR_POINTER)) {
+	if (form == FORM_ANY && !(py->flags & PY_INSTR_POINTER)) {
 		/* An int, perhaps in the upper half of its word. */
 		if (py->frame_instr & 4)
 			instr >>= 32;
 		instr &= 0xffffffff;
 	}
-	if (py->flags & PY_EXECUTABLE_TAGGED)
+	if (form != FORM_3_11 && py->flags & PY_EXECUTABLE_TAGGED)
 		code &= ~7ULL;
 	step->frame = LOAD(at, py->frame_back, FRAME_BYTES - 1);
 	owner = at[py->frame_owner & (FRAME_BYTES - 1)];
-	if (py->frame_owner != PY_NONE && owner != 0xff &&
+	if (form != FORM_3_11 && py->frame_owner != PY_NONE && owner != 0xff &&
 	    (owner == py->owner_cstack || owner == py->owner_interpreter)) {
 		/* This one lies alone on the C stack, which says nothing of the data stack's
 		 * frames. */
@@ -146,17 +156,18 @@ static __always_inline int walk_frame(struct scratch *s, const struct py_layout 
 static __always_inline int walk_step(struct scratch *s, const struct py_layout *py,
 				     struct step *step)
 {
-	__s64 offset = chunk_offset(s, py, step);
+	__s64 offset = chunk_offset(s, py, step, FORM_ANY);
 
 	if (offset < 0 || offset > CHUNK_BYTES)
 		return -1;
-	return walk_frame(s, py, step, offset);
+	return walk_frame(s, py, step, offset, FORM_ANY);
 }
 
+/* What of it changes is in the scratch area: of what is on the stack here the verifier would follow
+ * each value that it may have. */
 struct walk {
 	struct scratch *s;
 	const struct py_layout *py;
-	__s64 more;
 };
 
 /* So many frames at most. `walk_less` is user space's. */
@@ -176,17 +187,17 @@ LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 
 	asm volatile("" : : : "memory");
 	step = step_begin(c->s);
-	c->more = walk_step(c->s, c->py, &step);
+	c->s->more = walk_step(c->s, c->py, &step);
 	step_end(c->s, &step);
 	asm volatile("" : : : "memory");
-	return c->more <= 0;
+	return c->s->more <= 0;
 }
 
 /* Walks on for some frames, which the verifier follows once. As walk_step(). */
 SEPARATE __u64 walk_batch(void)
 {
 	const struct pymem_layout *layout;
-	struct walk c = {.more = -1};
+	struct walk c;
 
 	c.s = scratch_get();
 	if (!c.s)
@@ -196,7 +207,7 @@ SEPARATE __u64 walk_batch(void)
 		return -1;
 	c.py = layout_of(layout);
 	LOOP(WALK_BATCH, walk_body, &c);
-	return c.more;
+	return c.s->more;
 }
 
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
@@ -217,34 +228,28 @@ SEPARATE __u64 walk_frames(void)
 LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 {
 	struct step step = step_begin(c->s);
+	int more = 0;
 	__u32 k;
 
 	UNROLL
 	for (k = 0; k < WALK_BATCH; k++) {
-		c->more = walk_step(c->s, c->py, &step);
-		if (c->more <= 0)
+		more = opaque(c->s, walk_step(c->s, c->py, &step));
+		if (more <= 0)
 			break;
 	}
 	step_end(c->s, &step);
-	return c->more <= 0;
+	c->s->more = more;
+	return more <= 0;
 }
 
 /* Nearly all frames from 3.11 on are plain: in the chunk, Python's own, and not the first of their
  * data stack's chunk. These are taken in runs, where a frame is a third of the instructions: where
  * its fields are is known when this is compiled, what is the same for all frames of a chunk is
  * found once a run, and there is no index to bound. walk_frame() has all others. */
-#define WALK_RUN		      8
-#define OWNER_PLAIN		      2 /* the greatest of Python's own: thread, generator, frame object */
+#define WALK_RUN    8
+#define OWNER_PLAIN 2 /* the greatest of Python's own: thread, generator, frame object */
 
-/* Where a frame's fields are, as one number: runs are compiled for two of these. */
-#define FRAME_FORM(back, code, instr) ((__u64)(back) | (__u64)(code) << 16 | (__u64)(instr) << 32)
-#define FORM_3_11		      FRAME_FORM(48, 32, 56)
-#define FORM_3_12		      FRAME_FORM(8, 0, 56)
-#define FORM_BACK(form)		      ((form)&0xff)
-#define FORM_CODE(form)		      ((form) >> 16 & 0xff)
-#define FORM_INSTR(form)	      ((form) >> 32 & 0xff)
-
-/* Which of these the frames of a layout have; 0: another. */
+/* Which form the frames of a layout have; FORM_ANY: another than these two. */
 static __always_inline __u64 frame_form(const struct py_layout *py)
 {
 	__u64 form = FRAME_FORM(py->frame_back, py->frame_code, py->frame_instr);
@@ -254,8 +259,8 @@ static __always_inline __u64 frame_form(const struct py_layout *py)
 	if ((py->flags & (PY_INSTR_POINTER | PY_FRAME_OBJECT)) != PY_INSTR_POINTER ||
 	    py->frame_owner >= FRAME_BYTES || py->owner_cstack <= OWNER_PLAIN ||
 	    py->owner_interpreter <= OWNER_PLAIN)
-		return 0;
-	return form == FORM_3_11 && (tagged || shims) ? 0 : form;
+		return FORM_ANY;
+	return form == FORM_3_11 && (tagged || shims) ? FORM_ANY : form;
 }
 
 /* Appends the plain frames from step->frame on, as many as one run takes. Returns how many. */
@@ -311,34 +316,36 @@ static __always_inline __u32 walk_run(struct scratch *s, const struct py_layout 
 	}
 	if (low != lowest)
 		s->low = base + low;
+	/* Else the verifier would follow what comes now once for each number of frames. */
+	k = opaque(s, k);
 	step->depth = n + k;
 	step->served += k;
-	return opaque(s, k);
+	return k;
 }
 
 static __always_inline long walk_form(struct walk *c, const __u64 form)
 {
 	struct scratch *s = c->s;
 	struct step step = step_begin(s);
-	__u64 offset = chunk_offset(s, c->py, &step);
+	__u64 offset = chunk_offset(s, c->py, &step, form);
 	__u32 taken = 0;
 
-	c->more = -1;
+	s->more = -1;
 	if (offset > CHUNK_BYTES)
 		return 1;
 	if (s->left >= WALK_RUN)
 		taken = walk_run(s, c->py, &step, form);
 	s->left -= taken;
-	c->more = step.frame != 0;
 	/* Is the next one in the chunk, but not plain? */
 	offset = step.frame - s->base;
-	if (c->more && taken < WALK_RUN && offset + c->py->frame_size <= s->length &&
+	if (step.frame && taken < WALK_RUN && offset + c->py->frame_size <= s->length &&
 	    offset <= CHUNK_BYTES) {
-		c->more = walk_frame(s, c->py, &step, offset);
+		walk_frame(s, c->py, &step, offset, form);
 		s->left--;
 	}
 	step_end(s, &step);
-	return c->more <= 0 || !s->left;
+	s->more = step.frame && !s->truncated;
+	return !s->more || !s->left;
 }
 
 LOOP_BODY walk_form_3_11(__u32 i __attribute__((unused)), struct walk *c)
@@ -355,13 +362,14 @@ LOOP_BODY walk_form_3_12(__u32 i __attribute__((unused)), struct walk *c)
 SEPARATE __u64 walk_frames(void)
 {
 	const struct pymem_layout *layout;
-	struct walk c = {.more = 1};
+	struct walk c;
 	__u32 most = walk_most();
 	__u64 form;
 
 	c.s = scratch_get();
 	if (!c.s)
 		return 1;
+	c.s->more = 1;
 	layout = layout_now(c.s);
 	if (!layout)
 		return 1;
@@ -376,7 +384,7 @@ SEPARATE __u64 walk_frames(void)
 		LOOP(most, walk_form_3_12, &c);
 	else
 		LOOP(most / WALK_BATCH, walk_body, &c);
-	return c.more != 0;
+	return c.s->more != 0;
 }
 #endif
 

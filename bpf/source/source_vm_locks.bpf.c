@@ -230,8 +230,8 @@ int lock_released(struct bpf_raw_tracepoint_args *ctx)
 	th = p && p->identified ? thread_of(current_task()) : NULL;
 	if (!th || th->proc != p->id || th->vm_call != nr + 1)
 		return 0;
-	th->vm_call = 0;
 	pages = BPF_CORE_READ((struct mm_struct *)mm, total_vm) - th->vm_pages;
+	th->vm_call = 0;
 	if (!succeeded(regs, nr, pages))
 		return 0;
 	if (nr == NR_BRK) {
@@ -242,8 +242,17 @@ int lock_released(struct bpf_raw_tracepoint_args *ctx)
 		if (!result)
 			th->mapped = 0;
 	}
+	if (!watch_touched) {
+		count_memory_call(p, th, regs, nr, result);
+		return 0;
+	}
+	/* Both are kept where the verifier does not follow them: else it would follow the walk once
+	 * for each call. */
+	th->vm_done = nr;
+	th->vm_result = result;
 	count_memory_call(p, th, regs, nr, result);
-	if (watch_touched && (nr == NR_MMAP || nr == NR_MREMAP))
-		touched_by_call(p, th, regs, nr, result);
+	nr = *(volatile __u32 *)&th->vm_done;
+	if (nr == NR_MMAP || nr == NR_MREMAP)
+		touched_by_call(p, th, regs, nr, th->vm_result);
 	return 0;
 }

@@ -240,11 +240,19 @@ long shim_read_kernel(void *to, __u32 size, const void *from, __u64 room)
 	return 0;
 }
 
+/* As the loader does. */
+static void give_room(void)
+{
+	for (int table = 0; table < PYMEM_TABLE_COUNT; table++)
+		table_rooms[table] = 65536;
+}
+
 void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp_head)
 {
 	stack_count = 0;
 	code_count = 0;
 	__builtin_memset(places_used, 0, sizeof(places_used));
+	give_room();
 	the_layout = *layout;
 	__builtin_memset(&the_scratch, 0, sizeof(the_scratch));
 	__builtin_memset(&the_message, 0, sizeof(the_message));
@@ -304,6 +312,7 @@ bool walker_thread_places(void)
 	const __u32 tid = 7;
 	bool good;
 
+	give_room();
 	the_task.task.pid = tid;
 	the_task.task.cred = &root;
 	begin_image(1);

@@ -62,10 +62,6 @@
 	KNOB(all_payers_images, __u32)                             \
 	KNOB(quota_share, __u32)                                   \
 	KNOB(quota_user_share, __u32)                              \
-	KNOB(room_stacks, __u32)                                   \
-	KNOB(room_vmcalls, __u32)                                  \
-	KNOB(room_codes, __u32)                                    \
-	KNOB(room_threads, __u32)                                  \
 	KNOB(count_only, __u32)                                    \
 	KNOB(count_faults, __u32)                                  \
 	KNOB(own_tgid, __u32)                                      \
@@ -108,6 +104,7 @@
 	ARRAY(kernel_held, __u32, PYMEM_ACCOUNTS)                  \
 	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)            \
 	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)               \
+	ARRAY(table_rooms, __u32, PYMEM_TABLE_COUNT)               \
 	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS)      \
 	ARRAY(mm_filter, __u32, PYMEM_FILTER_SLOTS)                \
 	ARRAY(cache_held, struct pymem_cache_held, PYMEM_ACCOUNTS) \
@@ -123,7 +120,6 @@
 	PROGRAM(gc_start)                                  \
 	PROGRAM(gc_done)                                   \
 	PROGRAM(lines_settle)                              \
-	KNOB(room_lines, __u32)                            \
 	KNOB(by_function, __u32)                           \
 	VARIABLE(lines_off, __u32)                         \
 	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)

@@ -56,9 +56,9 @@ void session_set_size(struct session *session, struct bpf_map *map, unsigned ent
  * thirtieth of a table. */
 static void set_quotas(struct session *session, unsigned stacks, unsigned threads)
 {
-	*session->bpf.knob.room_stacks = stacks;
-	*session->bpf.knob.room_codes = stacks;
-	*session->bpf.knob.room_threads = threads;
+	session->bpf.variable.table_rooms[PYMEM_TABLE_STACKS] = stacks;
+	session->bpf.variable.table_rooms[PYMEM_TABLE_CODES] = stacks;
+	session->bpf.variable.table_rooms[PYMEM_TABLE_THREADS] = threads;
 	*session->bpf.knob.quota_share = session->options.many ? 1 : 32;
 	*session->bpf.knob.quota_user_share = session->options.many ? 3 : 32;
 	*session->bpf.knob.names_rate = session->options.many ? NAMES_RATE : 0;

@@ -24,7 +24,7 @@ static void configure(struct session *session, bool loaded)
 	struct bpf_map *const maps[] = {session->bpf.map.lines, session->bpf.map.line_stacks,
 					session->bpf.map.line_blank, session->bpf.map.places};
 
-	*session->bpf.knob.room_lines = stacks;
+	session->bpf.variable.table_rooms[PYMEM_TABLE_LINES] = stacks;
 	*session->bpf.knob.by_function = options->functions;
 	/* The last two, and the knob, exist only in the legacy build. */
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)

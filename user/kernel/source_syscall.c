@@ -16,7 +16,7 @@ static void configure(struct session *session, bool loaded)
 	/* Other programs use the map too, so it is always there. */
 	(void)loaded;
 	session_set_size(session, session->bpf.map.vmcalls, entries);
-	*session->bpf.knob.room_vmcalls = entries;
+	session->bpf.variable.table_rooms[PYMEM_TABLE_VMCALLS] = entries;
 }
 
 const struct event_source source_syscall = {
