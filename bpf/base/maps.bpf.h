@@ -105,6 +105,7 @@ struct scratch {
 	__u64 low;	   /* this time */
 	__u64 first;	   /* innermost frame that begins a chunk of the data stack; 0: none */
 	__u64 first_back;
+	__u64 search; /* the next state to look at */
 	__u64 interp; /* of the search for a state, up to `interpreters`: the next one to search */
 	__u64 found;
 	__u64 idle;

@@ -31,6 +31,8 @@
 #define bytes_hash	    OWN(bytes_hash)
 #define code_fingerprint    OWN(code_fingerprint)
 #define identify_frame	    OWN(identify_frame)
+#define interpreter_look    OWN(interpreter_look)
+#define search_batch	    OWN(search_batch)
 #define search_interpreters OWN(search_interpreters)
 #define search_threads	    OWN(search_threads)
 #define stack_identify	    OWN(stack_identify)

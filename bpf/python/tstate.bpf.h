@@ -130,10 +130,10 @@ static __always_inline int read_tstate(struct scratch *s, const struct pymem_lay
 	return bpf_probe_read_user(s->tstate, size, (const void *)addr);
 }
 
+/* Where it has got to is in the scratch area, of which the verifier keeps no track. */
 struct search {
 	struct scratch *s;
 	const struct pymem_layout *layout;
-	__u64 tstate;
 	__u64 pointer;
 };
 
@@ -194,50 +194,83 @@ static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layo
 }
 #endif
 
-/* One step along the list. Stops at a state of that thread, which is then in s->tstate. Kept small:
- * before 6.2 the verifier follows each iteration. */
+/* One step along the list. Stops at a state of that thread, which is then in s->tstate. */
 LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 {
 	const struct py_layout *py = layout_of(c->layout);
+	struct scratch *s = c->s;
 
-	if (!c->tstate)
+	if (!s->search)
 		return 1;
-	if (!c->s->steps) {
-		c->s->stopped = c->tstate;
-		c->tstate = 0;
-		return 1;
-	}
-	c->s->steps--;
-	if (read_tstate(c->s, c->layout, c->tstate)) {
-		c->s->unreadable = 1;
-		c->tstate = 0;
+	if (!s->steps) {
+		s->stopped = s->search;
+		s->search = 0;
 		return 1;
 	}
-	if (is_tstate_of(c->s, py, c->pointer))
+	s->steps--;
+	if (read_tstate(s, c->layout, s->search)) {
+		s->unreadable = 1;
+		s->search = 0;
 		return 1;
-	c->tstate = LOAD_TSTATE(c->s, py, next);
+	}
+	if (is_tstate_of(s, py, c->pointer))
+		return 1;
+	s->search = LOAD_TSTATE(s, py, next);
 	return 0;
 }
 
+#ifdef PYMEM_LEGACY
+#define SEARCH_BATCH 32
+
+/* So many steps at most, which the verifier follows once. True: no more. */
+SEPARATE __u64 search_batch(__u64 pointer, __u32 limit)
+{
+	struct search c = {.pointer = pointer};
+	__u32 i;
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 1;
+	c.layout = layout_now(c.s);
+	if (!c.layout)
+		return 1;
+	for (i = 0; i < SEARCH_BATCH && i < limit; i++)
+		if (search_step(i, &c))
+			return 1;
+	return 0;
+}
+
+static __always_inline void search_steps(struct search *c, __u32 limit)
+{
+	__u32 i;
+
+	for (i = 0; i < SEARCH_ALL && i < limit; i += SEARCH_BATCH)
+		if (search_batch(c->pointer, limit - i))
+			break;
+}
+#else
+static __always_inline void search_steps(struct search *c, __u32 limit)
+{
+	LOOP(limit, search_step, c);
+}
+#endif
+
 /* Looks for the next state of that thread, from the current one on. 0: it runs no frame, so go on;
  * 1: the search is over. */
-NOINLINE_IF_UNROLLED int search_next(struct search *c, __u32 limit)
+static __always_inline int search_next(struct search *c, __u32 limit)
 {
-	struct scratch *s;
+	struct scratch *s = c->s;
 
-	if (!c || !c->s || !c->layout)
-		return 1;
-	s = c->s;
-	LOOP(limit, search_step, c);
-	if (!c->tstate || !is_tstate_of(s, layout_of(c->layout), c->pointer))
+	search_steps(c, limit);
+	if (!s->search || !is_tstate_of(s, layout_of(c->layout), c->pointer))
 		return 1;
 	if (tstate_frame(s, layout_of(c->layout))) {
-		s->found = c->tstate;
+		s->found = s->search;
 		return 1;
 	}
 	if (!s->idle)
-		s->idle = c->tstate;
-	c->tstate = LOAD_TSTATE(s, layout_of(c->layout), next);
+		s->idle = s->search;
+	s->search = LOAD_TSTATE(s, layout_of(c->layout), next);
 	return 0;
 }
 
@@ -247,7 +280,7 @@ NOINLINE_IF_UNROLLED int search_next(struct search *c, __u32 limit)
  * three are tried. */
 SEPARATE __u64 search_threads(__u64 tstate, __u64 pointer, __u32 limit)
 {
-	struct search c = {.tstate = tstate, .pointer = pointer};
+	struct search c = {.pointer = pointer};
 
 	c.s = scratch_get();
 	if (!c.s)
@@ -255,6 +288,7 @@ SEPARATE __u64 search_threads(__u64 tstate, __u64 pointer, __u32 limit)
 	c.layout = layout_now(c.s);
 	if (!c.layout)
 		return 0;
+	c.s->search = tstate;
 	if (limit > SEARCH_ALL)
 		limit = SEARCH_ALL;
 	if (search_next(&c, limit) || search_next(&c, limit))
@@ -316,6 +350,24 @@ LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters 
 	return s->found && s->interpreters > 1;
 }
 
+#ifdef PYMEM_LEGACY
+/* One of them, which the verifier follows once. True: no more. */
+SEPARATE __u64 interpreter_look(__u64 pointer, __u32 limit)
+{
+	struct interpreters c = {.pointer = pointer, .limit = limit};
+	const struct pymem_layout *layout;
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 1;
+	layout = layout_now(c.s);
+	if (!layout)
+		return 1;
+	c.py = layout_of(layout);
+	return interpreter_step(0, &c);
+}
+#endif
+
 /* Searches all interpreters from s->interp on, newest first, for that thread: see
  * search_threads(). s->interpreters says how many were seen. */
 SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
@@ -334,7 +386,13 @@ SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
 	c.s->idle = 0;
 	c.s->unreadable = 0;
 	c.s->interpreters = 0;
+#ifdef PYMEM_LEGACY
+	for (__u32 i = 0; i < MAX_INTERPRETERS; i++)
+		if (interpreter_look(pointer, limit))
+			break;
+#else
 	LOOP(MAX_INTERPRETERS, interpreter_step, &c);
+#endif
 	return 0;
 }
 
