@@ -266,8 +266,9 @@ class Run:
 
     @staticmethod
     def is_of_recording(line):
-        """SQLite has words of its own for it."""
-        return ".pymem" in line and ("No space left" in line or "disk is full" in line)
+        """Of the one that ends there, or the next one that can't be begun. SQLite has words of its own for it."""
+        return (".pymem" in line or "no recording can be begun" in line) and \
+            ("No space left" in line or "disk is full" in line)
 
     def newest(self):
         """The recording that is written now adds up, and has programs."""
