@@ -92,7 +92,7 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 		return -1;
 	s->length = length;
 	s->small = small;
-	step->served = small ? SERVED_SMALL : 0;
+	step->served = opaque(s, small ? SERVED_SMALL : 0);
 	return frame - s->base;
 }
 
@@ -227,17 +227,20 @@ SEPARATE __u64 walk_frames(void)
 
 LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 {
-	struct step step = step_begin(c->s);
+	struct step step;
 	int more = 0;
 	__u32 k;
 
 	UNROLL
 	for (k = 0; k < WALK_BATCH; k++) {
+		/* From memory: the verifier is to follow the second frame once, too. */
+		asm volatile("" : : : "memory");
+		step = step_begin(c->s);
 		more = opaque(c->s, walk_step(c->s, c->py, &step));
+		step_end(c->s, &step);
 		if (more <= 0)
 			break;
 	}
-	step_end(c->s, &step);
 	c->s->more = more;
 	return more <= 0;
 }
