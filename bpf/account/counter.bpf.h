@@ -148,12 +148,15 @@ static __always_inline void proc_find_counters(struct pymem_proc *p, __u32 membe
 		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->counters));
 }
 
-static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
+struct counters_of {
+	struct pymem_proc *p;
+};
+
+LOOP_BODY begin_step(__u32 member, struct counters_of *c)
 {
+	struct pymem_proc *p = c->p;
 	__s64 pages;
 
-	if (!p)
-		return 0;
 	member &= 3;
 	proc_find_counters(p, member);
 	pages = counter_total(p, member, 1);
@@ -162,26 +165,30 @@ static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
 	return 0;
 }
 
-struct peaks {
-	struct pymem_proc *p;
-};
-
-LOOP_BODY peak_step(__u32 cpu, struct peaks *t)
+/* p begins with what its counters have. */
+static __always_inline void proc_begin_counters(struct pymem_proc *p)
 {
-	struct pymem_cpu *c = (struct pymem_cpu *)(t->p + 1);
+	struct counters_of c = {p};
+
+	LOOP(PYMEM_MEMBERS, begin_step, &c);
+}
+
+LOOP_BODY peak_step(__u32 cpu, struct counters_of *c)
+{
+	struct pymem_cpu *of = (struct pymem_cpu *)(c->p + 1);
 
 	if (cpu >= nr_cpus)
 		return 1;
-	if (c[cpu].peak_pages > t->p->peak_pages)
-		t->p->peak_pages = c[cpu].peak_pages;
+	if (of[cpu].peak_pages > c->p->peak_pages)
+		c->p->peak_pages = of[cpu].peak_pages;
 	return 0;
 }
 
 static __always_inline void proc_fold_peaks(struct pymem_proc *p)
 {
-	struct peaks peaks = {p};
+	struct counters_of c = {p};
 
-	LOOP(nr_cpus, peak_step, &peaks);
+	LOOP(nr_cpus, peak_step, &c);
 }
 
 #ifndef PYMEM_LEGACY

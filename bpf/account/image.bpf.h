@@ -266,10 +266,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 		p->names_at = parent->names_at;
 		p->names_left = parent->names_left;
 	}
-	proc_begin_member(p, PYMEM_FILE);
-	proc_begin_member(p, PYMEM_ANON);
-	proc_begin_member(p, PYMEM_SWAP);
-	proc_begin_member(p, PYMEM_SHMEM);
+	proc_begin_counters(p);
 	p->peak_pages = proc_rss(p);
 	if (watch_kernel)
 		p->tables_start = p->tables_now = tables_of(mm);

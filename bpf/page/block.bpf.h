@@ -146,7 +146,7 @@ SEPARATE __u64 block_mark(__u64 serial)
 }
 
 /* Marks the sums on that block and on those around it as incomplete. */
-static __noinline int block_partial(__u32 serial)
+SEPARATE __u64 block_partial(__u64 serial)
 {
 	__u32 i;
 
@@ -156,7 +156,7 @@ static __noinline int block_partial(__u32 serial)
 }
 
 /* Adds to the sum on that block and on those around it. */
-static __noinline int block_add_all(__u32 serial, __s64 change)
+SEPARATE __u64 block_add_all(__u64 serial, __s64 change)
 {
 	__u32 i;
 
