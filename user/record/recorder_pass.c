@@ -173,6 +173,11 @@ struct passing_touched {
 
 static void write_touched(struct recorder *r)
 {
+	if (r->touched.failed || r->away.failed) {
+		NO_MEMORY(r);
+		r->touched.failed = r->away.failed = false;
+		r->touched.size = r->away.size = 0;
+	}
 	if (r->touched.size) {
 		record_db_int(&r->db, RECORD_TOUCHED, 1, r->touched_image);
 		record_db_bytes(&r->db, RECORD_TOUCHED, 2, r->touched.bytes, r->touched.size);

@@ -305,6 +305,15 @@ static int note_away(sqlite3_stmt *row, void *arg)
 	return 0;
 }
 
+/* Adds pages of a stack to those of the image. False: it can't have so many. */
+static bool adds_up(uint64_t *sum, uint64_t pages)
+{
+	if (pages > RESIDENT_MOST - *sum)
+		return false;
+	*sum += pages;
+	return true;
+}
+
 static int play_away(sqlite3_stmt *row, void *arg)
 {
 	const struct playing_away *away = arg;
@@ -314,6 +323,7 @@ static int play_away(sqlite3_stmt *row, void *arg)
 	struct played_stack played;
 	struct counts_stack stack = {.key = {.proc = away->image}, .frames = played.frames};
 	struct counts_touched touched = {};
+	uint64_t swapped = 0, absent = 0;
 	int err = 0;
 
 	while (!err && from.at < from.end) {
@@ -322,7 +332,8 @@ static int play_away(sqlite3_stmt *row, void *arg)
 		touched.swapped_pages = amounts_next_number(&from);
 		touched.absent_pages = amounts_next_number(&from);
 		if (from.failed || !recording_is_stack(r, node) ||
-		    touched.swapped_pages > RESIDENT_MOST || touched.absent_pages > RESIDENT_MOST)
+		    !adds_up(&swapped, touched.swapped_pages) ||
+		    !adds_up(&absent, touched.absent_pages))
 			return recording_refuse(r, "what is not resident any more can't be read");
 		play_node(r, away->image, (uint32_t)node, &played);
 		stack.depth = played.depth;
@@ -344,6 +355,7 @@ static int play_touched(sqlite3_stmt *row, void *arg)
 	struct counts_stack stack = {.key = {.proc = resident.image}, .frames = played.frames};
 	struct playing_away away = {t, resident.image};
 	int64_t key = -(int64_t)resident.image;
+	uint64_t pages = 0;
 	int err = 0;
 
 	if (from.at == from.end)
@@ -366,7 +378,7 @@ static int play_touched(sqlite3_stmt *row, void *arg)
 		struct counts_touched touched = {.resident_pages = amounts_next_number(&from)};
 
 		if (from.failed || !recording_is_stack(r, node) ||
-		    touched.resident_pages > RESIDENT_MOST)
+		    !adds_up(&pages, touched.resident_pages))
 			return recording_refuse(r, "what is resident can't be read");
 		play_node(r, resident.image, (uint32_t)node, &played);
 		stack.depth = played.depth;
