@@ -534,6 +534,26 @@ static void test_away(void **state)
 	assert_int_equal(gone, 43 * run->model->page_size);
 }
 
+/* No image has so much of it that a sum of it could be less than its parts. */
+static void test_too_much_away(void **state)
+{
+	const struct recorder_options options = {.touched = true};
+	const struct recording_view all = {};
+	struct run *run = *state;
+
+	run_begin(run, &options);
+	give_image(run, 1);
+	table_add_stack(&run->table, 1, 10, 2, 5);
+	table_add_stack(&run->table, 1, 20, 1, 5);
+	run->table.touched_count = 1;
+	run->table.touched[0] = (struct table_touched){.resident = {.image = 1, .away = true},
+						       .absent = {1ull << 32, 1}};
+	run_tick(run, 1);
+	run_end(run, 1);
+	assert_null(recording_model(run_open(run), &all, run->why, sizeof(run->why)));
+	assert_non_null(strstr(run->why, "what is not resident any more can't be read"));
+}
+
 /* All that a report tells beside figures. */
 static void test_facts(void **state)
 {
@@ -704,25 +724,16 @@ int main(void)
 {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, run_setup, run_teardown)
 	const struct CMUnitTest tests[] = {
-		RUN(test_several_ticks),
-		RUN(test_ended),
-		RUN(test_late),
-		RUN(test_thread_of_taken),
-		RUN(test_pending),
-		RUN(test_resolved_later),
-		RUN(test_unresolved),
-		RUN(test_lines),
-		RUN(test_touched),
-		RUN(test_away),
-		RUN(test_facts),
-		RUN(test_gone),
-		RUN(test_no_end),
-		RUN(test_empty_stack),
-		RUN(test_while_recording),
-		RUN(test_threads),
-		RUN(test_extras),
-		RUN(test_stalls),
-		RUN(test_cached),
+		RUN(test_several_ticks), RUN(test_ended),
+		RUN(test_late),		 RUN(test_thread_of_taken),
+		RUN(test_pending),	 RUN(test_resolved_later),
+		RUN(test_unresolved),	 RUN(test_lines),
+		RUN(test_touched),	 RUN(test_away),
+		RUN(test_too_much_away), RUN(test_facts),
+		RUN(test_gone),		 RUN(test_no_end),
+		RUN(test_empty_stack),	 RUN(test_while_recording),
+		RUN(test_threads),	 RUN(test_extras),
+		RUN(test_stalls),	 RUN(test_cached),
 		RUN(test_kernel),
 	};
 
