@@ -66,7 +66,13 @@ static bool has_huge(const struct model_process *process, const uint64_t sums[PY
 	return sums[PYMEM_EXTRA_HUGE_PAGES] || sums[PYMEM_EXTRA_COLLAPSES];
 }
 
-#define ONLY_TOUCHED "of which lines, only --touched tells, while the process runs"
+/* Why it is not known of which lines it was that something is away. */
+static const char *lines_unknown(const struct model_process *process)
+{
+	return process->resident_known
+		       ? "of which lines is not known: what is not resident could not be read"
+		       : "of which lines, only --touched tells, while the process runs";
+}
 
 static uint64_t untouched(const struct model *model, const struct model_process *process,
 			  const struct model_line *line)
@@ -108,7 +114,8 @@ static void print_swap(FILE *out, const struct model *model, const struct model_
 	if (others) {
 		fputs(" (", out);
 		print_amount(out, others);
-		fputs(process->away_known ? " by reclaim)" : " by reclaim: " ONLY_TOUCHED ")", out);
+		fprintf(out, " by reclaim%s%s)", process->away_known ? "" : ": ",
+			process->away_known ? "" : lines_unknown(process));
 	}
 	if (model->extras & PYMEM_EXTRA_WAITS)
 		print_back(out, process, sums);
@@ -192,7 +199,7 @@ static void print_taken_lines(FILE *out, const struct model *model,
 	uint64_t most = not_back(model, process, NULL);
 
 	if (!process->away_known) {
-		fputs("; " ONLY_TOUCHED, out);
+		fprintf(out, "; %s", lines_unknown(process));
 		return;
 	}
 	fputs("; of files and shared memory, ", out);
