@@ -371,7 +371,8 @@ struct pymem_cpu {
 	__u64 peak_pages;	   /* highest RSS seen by this CPU */
 	__u32 claiming;		   /* an event on this CPU is about to claim what it emptied */
 	__u32 pad;
-	__s64 change; /* of this CPU's last event */
+	/* Of this CPU's last event; meanwhile, what other CPUs have pending (pending_pages()). */
+	__s64 change;
 };
 
 /* A layout as the walker takes it: with how much of each structure to read. */
@@ -585,7 +586,8 @@ struct pymem_thread {
 	__u32 vm_topdown; /* vm_area was sought from the top down */
 	/* The call that has succeeded just now, and its result. */
 	__u64 vm_result;
-	__u32 vm_done, vm_pad;
+	__u32 vm_done;
+	__u32 vm_kind; /* the call that is counted just now, enum pymem_vmcall */
 	struct pymem_string string;
 	__u64 told;	    /* PYMEM_THREAD(); 0 until its Python state was found */
 	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */

@@ -392,7 +392,8 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	layout = bpf_map_lookup_elem(&layouts, &index);
 	if (!layout) { /* PYMEM_LAYOUT_SHED: all others are there */
 		th->loss = PYMEM_LOSS_SHED;
-		return opaque(s, LOST(SHED));
+		/* As opaque(); but the scratch area may be another event's. */
+		return -(int)*(volatile __u32 *)&th->loss - 1;
 	}
 	/* Before anything is written: some programs can be preempted, by another thread's event. */
 	if (!scratch_begins(s)) {
@@ -414,8 +415,9 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		th->loss = LOSS_OF(err);
 	walk_ends(s);
 	names_end(s, p);
+	err = opaque(s, err);
 	s->busy = 0;
-	return opaque(s, err);
+	return err;
 }
 
 /* The stack that th collects for; hash 0: none. */

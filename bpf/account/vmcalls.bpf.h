@@ -89,7 +89,6 @@ static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thre
 static __always_inline void count_memory_call(struct pymem_proc *p, struct pymem_thread *th,
 					      struct pt_regs *regs, __s64 nr, __s64 result)
 {
-	struct scratch *s = scratch_get();
 	__s64 bytes = SYSCALL_ARG2(regs);
 	__u32 call;
 
@@ -114,8 +113,12 @@ static __always_inline void count_memory_call(struct pymem_proc *p, struct pymem
 		break;
 	}
 	/* A brk that moves nothing is a query, or was refused. */
-	if (s && (nr != NR_BRK || bytes))
-		count_call(p, th, opaque(s, call), bytes, nr == NR_MMAP ? result : 0);
+	if (nr == NR_BRK && !bytes)
+		return;
+	/* From memory: the verifier is to follow the walk once, not once for each call. */
+	th->vm_kind = call;
+	call = *(volatile __u32 *)&th->vm_kind;
+	count_call(p, th, call, bytes, nr == NR_MMAP ? result : 0);
 }
 
 static __always_inline void memory_call(struct pymem_proc *p, struct pymem_thread *th,

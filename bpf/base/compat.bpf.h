@@ -242,10 +242,7 @@ static __always_inline __s32 kernel_s32(__u64 address)
 /* A bounded loop: calls fn(index, ctx) until it returns non-zero. bpf_loop() (5.17) lets
  * the verifier look at the body once; before, it has to follow every iteration. The two
  * don't fit one object: old kernels refuse even dead code that takes a function's
- * address. So the sources are built twice, and PYMEM_LEGACY is for 6.1 and older. *_IF_UNROLLED: a
- * function that has a loop and is called often. Where loops are unrolled it is one of its own, else
- * the verifier follows what comes after once for each number of iterations; where they are calls
- * themselves, a call would be one too many within another. */
+ * address. So the sources are built twice, and PYMEM_LEGACY is for 6.1 and older. */
 #ifdef PYMEM_LEGACY
 #define LOOP(count, fn, ctx)                                             \
 	do {                                                             \
@@ -254,14 +251,10 @@ static __always_inline __s32 kernel_s32(__u64 address)
 			if (fn(loop_index, ctx))                         \
 				break;                                   \
 	} while (0)
-#define LOOP_BODY	     static __always_inline long
-#define NOINLINE_IF_UNROLLED static __noinline
-#define SEPARATE_IF_UNROLLED SEPARATE
+#define LOOP_BODY static __always_inline long
 #else
 #define LOOP(count, fn, ctx) bpf_loop(count, fn, ctx, 0)
 #define LOOP_BODY	     static long
-#define NOINLINE_IF_UNROLLED static __always_inline
-#define SEPARATE_IF_UNROLLED static __always_inline
 #endif
 
 /* The loop that follows has no jumps back. */

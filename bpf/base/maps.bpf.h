@@ -337,7 +337,8 @@ SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 
 SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quota */
-/* How many these can have. No constants: the verifier would follow the quota once for each of them.
+/* How many these can have: the loader sets it. No constants: the verifier would follow the quota
+ * once for each of them.
  */
 SHARED __u32 table_rooms[PYMEM_TABLE_COUNT];
 

@@ -74,7 +74,8 @@ static __always_inline void scratch_begin(struct scratch *s, const struct pymem_
 }
 
 /* The same value, of which the verifier knows nothing: else it follows the rest of the
- * program once for each constant that a function may return. */
+ * program once for each constant that a function may return. For whoever has taken the scratch area
+ * alone: another event's would be lost. */
 static __always_inline int opaque(struct scratch *s, int value)
 {
 	*(volatile __u32 *)&s->call = value;

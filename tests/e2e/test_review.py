@@ -177,7 +177,6 @@ def test_churn(system):
             report.check_conservation(pid)
     stacks = sum(len(p["lines"]) for p in many.data["processes"])
     assert stacks > 4096, "too few to fill the table"
-    # Eight runs had 291 to 334 KiB of each, by what the allocator keeps.
     # 521 lines of 528 bytes are 269 KiB; measured were 291 to 312, by what the allocator keeps.
     assert after - before < 40 * 330 * harness.KIB, (before, after)
 

@@ -8,13 +8,13 @@
  *      │                                                  │
  *      └── a snapshot: the model of now ──────────────────┤
  *                                                         ▼
- *   GET /metrics ──► metrics_http.c ── once a second ──► render() ──► the text, in both forms
+ *   GET /metrics ──► metrics_http.c ── once a second ──► render() ──► the text, in one form
  *        ◄────────────── the text there is ◄──────────────┘
  *
  *   - Nothing is made until somebody asks. Then the loop takes a snapshot and writes the text; that
- *     is the longest that a client can hold the recording up, and at most once a second. If it
- * takes long, such as with lines of thousands of stacks, it is done less often: a tenth of the time
- *     at most goes into it.
+ *     is the longest that a client can hold the recording up, and at most once a second for each of
+ *     the two forms. If it takes long, such as with lines of thousands of stacks, it is done less
+ *     often: a tenth of the time at most goes into both.
  *   - metrics_http.c owns the text, from the end of render() until the next one, or until the last
  *     connection that reads it is closed.
  *   - Lines are computed so seldom that it takes a small part of the time (metric_lines.h). A text

@@ -18,7 +18,7 @@
 
 /* What both builds have. MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name,
  * type, length). A knob is a constant of BPF that is set before the load. A variable changes while
- * programs run. */
+ * programs run; what it begins with may be set before the load, too. */
 #define BPF_OF_MOST(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)           \
 	MAP(procs)                                                 \
 	MAP(blank)                                                 \
@@ -160,7 +160,7 @@ struct bpf_handles {
 	struct { /* valid until the load; NULL after it */
 		BPF_OF_EITHER(BPF_SKIP, BPF_SKIP, BPF_KNOB_FIELD, BPF_SKIP, BPF_SKIP)
 	} knob;
-	struct { /* after object_map_variables(): those of the running programs */
+	struct { /* before the load: what they begin with; after it: those of the programs */
 		BPF_OF_EITHER(BPF_SKIP, BPF_SKIP, BPF_SKIP, BPF_VARIABLE_FIELD, BPF_ARRAY_FIELD)
 	} variable;
 };
