@@ -158,8 +158,9 @@ static __noinline int frame_now(struct pymem_proc *p, struct pymem_line_stack *l
 	if (!s)
 		return 1;
 	err = current_frame(p, th, layout, s, frame);
+	err = opaque(s, err);
 	s->busy = 0;
-	return opaque(s, err) != 0;
+	return err != 0;
 }
 
 #ifdef PYMEM_LEGACY
